@@ -1,1 +1,6 @@
-//! tabpy-rs
+//! tabpy-rs: a drop-in for Tableau's TabPy. A quiet front, a small pool, a worker behind a wire,
+//! Python behind one door; ARCHITECTURE.md is the map.
+
+pub mod failure;
+pub mod python;
+pub mod wire;

@@ -1,0 +1,1 @@
+//! JSON to Python objects and back, in one pass each way.

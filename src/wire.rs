@@ -1,0 +1,172 @@
+//! What the front and a worker say to each other: a fixed header and a raw body, both ways. The
+//! body of a request is the client's own bytes and the body of a reply goes to the client as it is.
+//! No I/O, no async and no Python here; a number that does not fit is an error, never a panic.
+
+/// Raised whenever the layout below changes: front and worker must agree.
+pub const PROTOCOL: u32 = 1;
+
+/// Bytes of the header of a request and of a reply.
+pub const HEADER: usize = 40;
+
+const REQUEST_MAGIC: u32 = u32::from_be_bytes(*b"tpRQ");
+const REPLY_MAGIC: u32 = u32::from_be_bytes(*b"tpRP");
+
+/// What a worker is asked to do with the body that follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// The body is a [`Setup`] as JSON; the reply is a hello.
+    Setup,
+    /// The body is that of `POST /evaluate`.
+    Evaluate,
+}
+
+/// The header before a request's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request {
+    pub task: Task,
+    /// Repeated in the reply: a reply with another one breaks the wire.
+    pub id: u64,
+    pub body_length: u64,
+}
+
+/// The header before a reply's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reply {
+    pub id: u64,
+    /// The HTTP status that the client gets.
+    pub status: u16,
+    /// Length of the longest argument and of the answer, in rows; for the log.
+    pub rows_in: u32,
+    pub rows_out: u32,
+    pub body_length: u64,
+}
+
+/// The first thing that a worker hears.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Setup {
+    pub protocol: u32,
+    /// The Python executable whose packages scripts see.
+    pub python: String,
+    /// Modules that are imported before the first request.
+    pub preload: Vec<String>,
+    /// An answer longer than this is refused.
+    pub max_response_bytes: usize,
+}
+
+/// The first thing that a worker says, as the body of its first reply.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Hello {
+    pub protocol: u32,
+    pub python_version: String,
+    /// Sentences for the log: a module that is missing, and the like.
+    pub warnings: Vec<String>,
+}
+
+/// A header that this side does not understand; the connection is of no use after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BrokenWire;
+
+impl std::fmt::Display for BrokenWire {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("the worker and the server do not understand each other")
+    }
+}
+
+impl std::error::Error for BrokenWire {}
+
+impl Request {
+    pub fn encode(&self) -> [u8; HEADER] {
+        let task: u32 = match self.task {
+            Task::Setup => 1,
+            Task::Evaluate => 2,
+        };
+        let mut header = [0; HEADER];
+        header[0..4].copy_from_slice(&REQUEST_MAGIC.to_le_bytes());
+        header[4..8].copy_from_slice(&task.to_le_bytes());
+        header[8..16].copy_from_slice(&self.id.to_le_bytes());
+        header[16..24].copy_from_slice(&self.body_length.to_le_bytes());
+        header
+    }
+
+    pub fn decode(header: &[u8; HEADER]) -> Result<Self, BrokenWire> {
+        if number32(header, 0) != REQUEST_MAGIC {
+            return Err(BrokenWire);
+        }
+        let task = match number32(header, 4) {
+            1 => Task::Setup,
+            2 => Task::Evaluate,
+            _ => return Err(BrokenWire),
+        };
+        Ok(Self { task, id: number64(header, 8), body_length: number64(header, 16) })
+    }
+}
+
+impl Reply {
+    pub fn encode(&self) -> [u8; HEADER] {
+        let mut header = [0; HEADER];
+        header[0..4].copy_from_slice(&REPLY_MAGIC.to_le_bytes());
+        header[4..8].copy_from_slice(&u32::from(self.status).to_le_bytes());
+        header[8..16].copy_from_slice(&self.id.to_le_bytes());
+        header[16..24].copy_from_slice(&self.body_length.to_le_bytes());
+        header[24..28].copy_from_slice(&self.rows_in.to_le_bytes());
+        header[28..32].copy_from_slice(&self.rows_out.to_le_bytes());
+        header
+    }
+
+    pub fn decode(header: &[u8; HEADER]) -> Result<Self, BrokenWire> {
+        if number32(header, 0) != REPLY_MAGIC {
+            return Err(BrokenWire);
+        }
+        let status = u16::try_from(number32(header, 4)).map_err(|_| BrokenWire)?;
+        if !(200..600).contains(&status) {
+            return Err(BrokenWire);
+        }
+        Ok(Self {
+            id: number64(header, 8),
+            status,
+            rows_in: number32(header, 24),
+            rows_out: number32(header, 28),
+            body_length: number64(header, 16),
+        })
+    }
+}
+
+fn number32(header: &[u8; HEADER], at: usize) -> u32 {
+    let mut bytes = [0; 4];
+    bytes.copy_from_slice(&header[at..at + 4]);
+    u32::from_le_bytes(bytes)
+}
+
+fn number64(header: &[u8; HEADER], at: usize) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&header[at..at + 8]);
+    u64::from_le_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_header_comes_back_as_it_went(id: u64, body_length: u64, status in 200u16..600, rows_in: u32, rows_out: u32) {
+            let reply = Reply { id, status, rows_in, rows_out, body_length };
+            prop_assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
+            let request = Request { task: Task::Evaluate, id, body_length };
+            prop_assert_eq!(Request::decode(&request.encode()), Ok(request));
+        }
+
+        #[test]
+        fn any_other_bytes_are_an_error_and_never_a_panic(bytes: [u8; HEADER]) {
+            let _ = Request::decode(&bytes);
+            let _ = Reply::decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_request_is_not_taken_for_a_reply() {
+        let request = Request { task: Task::Setup, id: 1, body_length: 2 };
+        assert_eq!(Reply::decode(&request.encode()), Err(BrokenWire));
+    }
+}
