@@ -2,5 +2,7 @@
 //! Python behind one door; ARCHITECTURE.md is the map.
 
 pub mod failure;
+pub mod pool;
 pub mod python;
 pub mod wire;
+pub mod worker;
