@@ -7,3 +7,8 @@
 mod support;
 
 mod bench;
+mod evaluate;
+mod output;
+mod scope;
+mod script_errors;
+mod values;
