@@ -6,9 +6,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod authentication;
 mod bench;
+mod browser;
+mod deadline;
+mod death;
 mod evaluate;
+mod openness;
 mod output;
 mod scope;
 mod script_errors;
+mod secrets;
 mod values;
