@@ -111,7 +111,9 @@ fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<(TcpListener, SocketAddr
                 port = Some(bound.port());
                 listeners.push((listener, bound));
             }
-            Err(error) if is_missing_protocol(&error) && addresses.len() > 1 => last_error = Some((address, error)),
+            Err(error) if is_missing_protocol(&error) && addresses.len() > 1 => {
+                last_error = Some((address, error))
+            }
             Err(error) => bail!("cannot listen on {address}: {error}. {}", remedy(&error)),
         }
     }

@@ -33,7 +33,12 @@ pub fn run() -> anyhow::Result<()> {
         Err(error) => {
             // The front logs the reason; on its own, this process could only print it.
             let reason = format!("{error:#}");
-            write_frame(&stream, first.id, Outcome { status: 500, rows_in: 0, rows_out: 0 }, reason.as_bytes())?;
+            write_frame(
+                &stream,
+                first.id,
+                Outcome { status: 500, rows_in: 0, rows_out: 0 },
+                reason.as_bytes(),
+            )?;
             return Err(error);
         }
     };

@@ -33,8 +33,15 @@ pub(super) struct Worker {
 
 /// The descriptors, by who watches them.
 enum Channel {
-    Unwatched { wire: BlockingStream, output: OwnedFd },
-    Watched { home: ThreadId, wire: UnixStream, output: pipe::Receiver },
+    Unwatched {
+        wire: BlockingStream,
+        output: OwnedFd,
+    },
+    Watched {
+        home: ThreadId,
+        wire: UnixStream,
+        output: pipe::Receiver,
+    },
     /// Between the two, and after a failure to pass from one to the other.
     Gone,
 }

@@ -55,7 +55,9 @@ fn start(shared: &Arc<Shared>) {
     let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
     let worker = match Worker::start(number, &shared.start) {
         Ok(worker) => worker,
-        Err(error) => return shared.failed(number, &format!("A worker process could not be started: {error}")),
+        Err(error) => {
+            return shared.failed(number, &format!("A worker process could not be started: {error}"));
+        }
     };
     // Getting ready takes a second where pandas is imported; several workers do it side by side.
     let for_thread = Arc::clone(shared);
@@ -119,7 +121,8 @@ impl Shared {
 
 impl State {
     fn should_grow(&self, max_workers: usize) -> bool {
-        let waited = self.waiting.iter().find(|waiter| !waiter.turn.is_closed()).map(|waiter| waiter.since.elapsed());
+        let waited =
+            self.waiting.iter().find(|waiter| !waiter.turn.is_closed()).map(|waiter| waiter.since.elapsed());
         waited.is_some_and(|waited| waited > PATIENCE)
             && self.starting == 0
             && self.alive < max_workers

@@ -50,12 +50,8 @@ fn a_foreign_origin_runs_nothing() {
 fn cross_site_without_an_allowed_origin_runs_nothing() {
     let server = Server::start().ready();
     let own = format!("http://{}", server.host());
-    for value in ["cross-site", "Cross-Site"] {
-        if value == "cross-site" {
-            refused(&server, evaluate().header("Sec-Fetch-Site", value));
-            refused(&server, Request::get("/query/x").header("Sec-Fetch-Site", value));
-        }
-    }
+    refused(&server, evaluate().header("Sec-Fetch-Site", "cross-site"));
+    refused(&server, Request::get("/query/x").header("Sec-Fetch-Site", "cross-site"));
     refused(
         &server,
         evaluate().header("Sec-Fetch-Site", "cross-site").header("Origin", "http://evil.example"),
