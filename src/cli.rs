@@ -45,6 +45,9 @@ enum Named {
         /// Its port, if not that of the settings
         #[arg(long)]
         port: Option<u16>,
+        /// The server's settings file
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
     },
 }
 
@@ -56,7 +59,7 @@ pub enum Command {
     Healthcheck {
         /// `None`: the settings say.
         port: Option<u16>,
-        /// Where they are.
+        /// To load them with, for the port and the subdirectory.
         arguments: Arguments,
     },
 }
@@ -79,9 +82,14 @@ impl Cli {
                 disable_auth_warning: serve.disable_auth_warning || self.serve.disable_auth_warning,
             })),
             Some(Named::Worker) => Command::Worker,
-            Some(Named::Healthcheck { port }) => {
-                Command::Healthcheck { port, arguments: arguments(self.serve) }
-            }
+            Some(Named::Healthcheck { port, config }) => Command::Healthcheck {
+                port,
+                arguments: Arguments {
+                    config: config.or(self.serve.config),
+                    // The server may have been started with the flag; whoever asks after it need not repeat it.
+                    disable_auth_warning: true,
+                },
+            },
         }
     }
 }
@@ -230,10 +238,11 @@ mod tests {
         assert_eq!(command("tabpy worker"), Command::Worker);
         let healthcheck = |port, config: Option<&str>| Command::Healthcheck {
             port,
-            arguments: Arguments { config: config.map(PathBuf::from), disable_auth_warning: false },
+            arguments: Arguments { config: config.map(PathBuf::from), disable_auth_warning: true },
         };
         assert_eq!(command("tabpy healthcheck --port 9"), healthcheck(Some(9), None));
         assert_eq!(command("tabpy --config t.conf healthcheck"), healthcheck(None, Some("t.conf")));
+        assert_eq!(command("tabpy healthcheck --config t.conf"), healthcheck(None, Some("t.conf")));
         assert!(!Cli::command().render_help().to_string().contains("worker"));
         assert!(Cli::try_parse_from(["tabpy", "--port", "1"]).is_err());
     }
