@@ -7,3 +7,20 @@ pub mod credentials;
 pub mod failure;
 pub mod python;
 pub mod wire;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
+    /// What the linked Python's script makes of the input; both go through JSON.
+    pub(crate) fn python<I: serde::Serialize, O: serde::de::DeserializeOwned>(script: &str, input: &I) -> O {
+        let mut command = Command::new(env!("TABPY_LINKED_PYTHON"));
+        command.args(["-I", "-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(&serde_json::to_vec(input).unwrap()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+}

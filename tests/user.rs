@@ -1,5 +1,7 @@
 //! `tabpy-user`, run as an administrator or a script runs it.
 
+#![expect(clippy::unwrap_used, reason = "what goes wrong in a test is to stop it")]
+
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
