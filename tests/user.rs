@@ -78,7 +78,9 @@ fn comments_order_and_other_lines_stay() {
     let (_folder, file) = folder();
     let before = format!("# staff\n\nann {}\n# guests\n\"Carl B\" aa", "0".repeat(128));
     std::fs::write(&file, &before).unwrap();
-    works(&["add", "-u", "dora", "-p", "x"], &file);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(works(&["add", "-u", "dora", "-p", "x"], &file).contains("mode 640"));
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let after = read(&file);
     assert!(after.starts_with(&format!("{before}\ndora ")), "{after}");
     works(&["delete", "-u", "dora"], &file);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 
-use super::edit::edit;
+use super::edit::{Tightened, edit};
 use super::file::{self, Entry};
 use super::{PasswordHash, Secret, UserName, made_up, watched};
 
@@ -48,12 +48,13 @@ pub fn run(order: Order, out: &mut dyn Write) -> anyhow::Result<()> {
             }
             let (password, made_up) = new_password(&name, password)?;
             let hash = PasswordHash::of(&name, password.reveal().as_bytes());
-            edit(path, |text| {
+            let tightened = edit(path, |text| {
                 let text = text.unwrap_or_default();
                 absent(path, text, &name)?;
                 Ok(Some(file::with_user(text, &name, &hash)))
             })?;
             writeln!(out, "Added the user {name} to {}.", path.display())?;
+            note(out, tightened)?;
             show(out, &name, made_up.then_some(&password))
         }
         Action::Update { name, password } => {
@@ -61,11 +62,12 @@ pub fn run(order: Order, out: &mut dyn Write) -> anyhow::Result<()> {
             present(path, &watched::text(path)?, &name)?;
             let (password, made_up) = new_password(&name, password)?;
             let hash = PasswordHash::of(&name, password.reveal().as_bytes());
-            edit(path, |text| {
+            let tightened = edit(path, |text| {
                 let text = text.unwrap_or_default();
                 Ok(Some(file::with_line(text, &present(path, text, &name)?, Some(&hash))))
             })?;
             writeln!(out, "Changed the password of {name} in {}.", path.display())?;
+            note(out, tightened)?;
             show(out, &name, made_up.then_some(&password))
         }
         Action::Delete { name } => delete(path, &UserName::as_found(&name), out),
@@ -98,13 +100,14 @@ fn delete(path: &Path, name: &UserName, out: &mut dyn Write) -> anyhow::Result<(
     let mut left = 0;
     // A file that is not there is told apart from a user that is not in it.
     watched::text(path)?;
-    edit(path, |text| {
+    let tightened = edit(path, |text| {
         let text = text.unwrap_or_default();
         let entry = present(path, text, name)?;
         left = users(path, text)?.len() - 1;
         Ok(Some(file::with_line(text, &entry, None)))
     })?;
     writeln!(out, "Took the user {name} out of {}.", path.display())?;
+    note(out, tightened)?;
     if left == 0 {
         writeln!(
             out,
@@ -149,6 +152,17 @@ fn new_password(name: &UserName, from: PasswordFrom) -> anyhow::Result<(Secret, 
         bail!("the password is empty; nothing was changed");
     }
     Ok((password, false))
+}
+
+/// A server that runs as somebody else could read the file until now.
+fn note(out: &mut dyn Write, tightened: Option<Tightened>) -> anyhow::Result<()> {
+    if let Some(Tightened { mode, owner }) = tightened {
+        writeln!(
+            out,
+            "Others could read the file (mode {mode:o}); now only its owner can, user id {owner}, as whom the server must run."
+        )?;
+    }
+    Ok(())
 }
 
 fn show(out: &mut dyn Write, name: &UserName, password: Option<&Secret>) -> anyhow::Result<()> {

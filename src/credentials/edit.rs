@@ -11,12 +11,19 @@ use anyhow::{Context, anyhow};
 
 use super::watched;
 
+/// What a file was before others lost their right to read it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Tightened {
+    pub(super) mode: u32,
+    pub(super) owner: u32,
+}
+
 /// Puts what `change` makes of the file's text in its place. `change` gets `None` when there is no
 /// file, and returns `None` to leave all as it is.
 pub(super) fn edit(
     path: &Path,
     change: impl FnOnce(Option<&str>) -> anyhow::Result<Option<String>>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<Tightened>> {
     let path = real(path)?;
     let folder = path.parent().unwrap_or(Path::new("/"));
     // The folder is locked and not the file: that one is replaced, and a lock file would stay behind.
@@ -24,16 +31,16 @@ pub(super) fn edit(
     lock.lock().with_context(|| format!("cannot lock the folder {}", folder.display()))?;
 
     let text = if path.exists() { Some(watched::text(&path)?) } else { None };
-    let Some(text) = change(text.as_deref())? else { return Ok(()) };
+    let Some(text) = change(text.as_deref())? else { return Ok(None) };
     let failed = || format!("cannot write {}; it is as it was", path.display());
     let mut new = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
     new.write_all(text.as_bytes()).with_context(failed)?;
-    keep_rights(new.as_file(), &path).with_context(failed)?;
+    let tightened = keep_rights(new.as_file(), &path).with_context(failed)?;
     new.as_file().sync_all().with_context(failed)?;
     new.persist(&path).with_context(failed)?;
     // The rename itself must outlive a power cut; a file system that cannot promise that is no error.
     let _ = lock.sync_all();
-    Ok(())
+    Ok(tightened)
 }
 
 /// The file itself, where a link to it was named: the link stays.
@@ -49,10 +56,10 @@ fn real(path: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// Mode 600, or stricter if the old file is; and the old file's owner.
-fn keep_rights(new: &File, path: &Path) -> anyhow::Result<()> {
+fn keep_rights(new: &File, path: &Path) -> anyhow::Result<Option<Tightened>> {
     let Ok(old) = fs::metadata(path) else {
         new.set_permissions(fs::Permissions::from_mode(0o600))?;
-        return Ok(());
+        return Ok(None);
     };
     let own = new.metadata()?;
     if (own.uid(), own.gid()) != (old.uid(), old.gid()) {
@@ -65,7 +72,8 @@ fn keep_rights(new: &File, path: &Path) -> anyhow::Result<()> {
         }
     }
     new.set_permissions(fs::Permissions::from_mode(old.mode() & 0o600))?;
-    Ok(())
+    let mode = old.mode() & 0o777;
+    Ok((mode & 0o044 != 0).then_some(Tightened { mode, owner: old.uid() }))
 }
 
 #[cfg(test)]
@@ -93,8 +101,9 @@ mod tests {
         for (old, new) in [(0o644, 0o600), (0o400, 0o400)] {
             fs::write(&path, "a").unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(old)).unwrap();
-            edit(&path, |_| Ok(Some("b".to_owned()))).unwrap();
+            let tightened = edit(&path, |_| Ok(Some("b".to_owned()))).unwrap();
             assert_eq!(mode(&path), new);
+            assert_eq!(tightened.map(|tightened| tightened.mode), (old == 0o644).then_some(old));
             fs::remove_file(&path).unwrap();
         }
     }
