@@ -1,4 +1,206 @@
-//! The door to Python: bytes in, bytes out. Nothing outside this folder names pyo3.
+//! The door to Python: bytes in, bytes out. Nothing outside this folder names pyo3. An [`Interpreter`]
+//! evaluates one request at a time on the thread that started it; it never times anything, since a
+//! script that takes too long is ended from outside, with its process.
 
-pub mod interpreter;
-pub mod json;
+mod arguments;
+mod exception;
+mod function;
+mod interpreter;
+mod json;
+mod script;
+
+use std::ffi::CString;
+
+use anyhow::Context as _;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::failure::Failure;
+use crate::wire::Setup;
+use arguments::Call;
+use exception::Stage;
+use script::Scripts;
+
+/// What a request came to.
+pub struct Outcome {
+    /// The HTTP status.
+    pub status: u16,
+    /// Length of the longest argument, and of the answer.
+    pub rows_in: usize,
+    pub rows_out: usize,
+}
+
+/// The one interpreter of a worker process.
+pub struct Interpreter {
+    prelude: Py<PyModule>,
+    base_globals: Py<PyDict>,
+    tabpy: Py<PyAny>,
+    standard_output: [Py<PyAny>; 2],
+    scripts: Scripts,
+    max_response_bytes: usize,
+}
+
+impl Interpreter {
+    /// Starts Python and imports what is to be there before the first script. The texts are
+    /// warnings for the log.
+    pub fn start(setup: &Setup) -> anyhow::Result<(Self, Vec<String>)> {
+        interpreter::start(&setup.python)?;
+        Python::attach(|py| Self::prepare(py, setup)).context("Python did not get ready for scripts")
+    }
+
+    fn prepare(py: Python<'_>, setup: &Setup) -> PyResult<(Self, Vec<String>)> {
+        let source = CString::new(include_str!("python/prelude.py"))?;
+        let prelude = PyModule::from_code(py, &source, c"<tabpy-rs>", c"_tabpy_rs")?;
+        prelude.getattr("set_up_output")?.call0()?;
+        prelude.getattr("keep_signals")?.call0()?;
+        let warnings = prelude.getattr("preload")?.call1((setup.preload.clone(),))?.extract()?;
+        let system = py.import("sys")?;
+        let collector = py.import("gc")?;
+        // What was imported stays: no collection has to walk it again.
+        collector.getattr("collect")?.call0()?;
+        collector.getattr("freeze")?.call0()?;
+        let interpreter = Self {
+            base_globals: prelude.getattr("base_globals")?.call0()?.cast_into::<PyDict>()?.unbind(),
+            tabpy: prelude.getattr("TabPy")?.call0()?.unbind(),
+            standard_output: [system.getattr("stdout")?.unbind(), system.getattr("stderr")?.unbind()],
+            scripts: Scripts::default(),
+            max_response_bytes: setup.max_response_bytes,
+            prelude: prelude.unbind(),
+        };
+        Ok((interpreter, warnings))
+    }
+
+    /// The version of Python, as `3.11.7`.
+    pub fn version() -> String {
+        Python::attach(|py| {
+            let version = py.version_info();
+            format!("{}.{}.{}", version.major, version.minor, version.patch)
+        })
+    }
+
+    /// Evaluates the body of a `POST /evaluate` and hands the answer to `reply` before the
+    /// arguments are freed, which takes its time when they are many.
+    pub fn evaluate<R>(&mut self, body: &[u8], reply: impl FnOnce(Outcome, &[u8]) -> R) -> R {
+        Python::attach(|py| {
+            let prelude = self.prelude.clone_ref(py);
+            let prelude = prelude.bind(py);
+            let mut answer = Vec::new();
+            let input = match interpreter::without_collector(|| json::parse(py, body)) {
+                Ok(input) => input,
+                Err(error) => {
+                    let described = exception::describe(prelude, &error, None, Stage::Running);
+                    return reply(Outcome::failed(described.status), &described.body);
+                }
+            };
+            let call = match Call::read(&input) {
+                Ok(call) => call,
+                Err(failure) => return reply(Outcome::failed(failure.status), &failure.body()),
+            };
+            let rows_in = call.rows();
+            let mut outcome = self.run(prelude, &call, &mut answer);
+            outcome.rows_in = rows_in;
+            self.settle(py);
+            reply(outcome, &answer)
+        })
+    }
+
+    /// Answers the body of a `/query/{name}`; see [`Self::evaluate`] for `reply`.
+    pub fn query<R>(&mut self, name: &str, body: &[u8], reply: impl FnOnce(Outcome, &[u8]) -> R) -> R {
+        Python::attach(|py| {
+            let failure = self.refuse_query(py, name, body);
+            reply(Outcome::failed(failure.status), &failure.body())
+        })
+    }
+
+    /// No function is deployed here, so all that can be said is what is wrong with the call.
+    fn refuse_query(&self, py: Python<'_>, name: &str, body: &[u8]) -> Failure {
+        if body.is_empty() {
+            return Failure::new(400, "Input body cannot be empty");
+        }
+        match json::parse(py, body) {
+            Err(error) => Failure::new(400, exception::text(self.prelude.bind(py), &error)),
+            Ok(input) => match input.cast::<PyDict>() {
+                Err(_) => Failure::new(400, "RuntimeError : Input data must be a dictionary"),
+                Ok(input) if arguments::item(input, "data").is_none() => Failure::new(
+                    400,
+                    "RuntimeError : Input data must be a dictionary with a key called \"data\"",
+                ),
+                Ok(_) => Failure::new(404, "UnknownURI").info(format!("Endpoint '{name}' does not exist")),
+            },
+        }
+    }
+
+    fn run(&mut self, prelude: &Bound<'_, PyModule>, call: &Call<'_>, answer: &mut Vec<u8>) -> Outcome {
+        let (error, stage) = match self.call(prelude, call, answer) {
+            Ok(rows_out) => return Outcome { status: 200, rows_in: 0, rows_out },
+            Err(Trouble::Raised(error, stage)) => (error, stage),
+            Err(Trouble::TooLarge) => {
+                let failure = too_large(self.max_response_bytes);
+                *answer = failure.body();
+                return Outcome::failed(failure.status);
+            }
+        };
+        let described = exception::describe(prelude, &error, Some(&call.script), stage);
+        *answer = described.body;
+        Outcome::failed(described.status)
+    }
+
+    /// Compiles, calls and writes; the answer's rows when all three went well.
+    fn call(
+        &mut self,
+        prelude: &Bound<'_, PyModule>,
+        call: &Call<'_>,
+        answer: &mut Vec<u8>,
+    ) -> Result<usize, Trouble> {
+        let base_globals = self.base_globals.bind(prelude.py());
+        let running = |error| Trouble::Raised(error, Stage::Running);
+        let script = self
+            .scripts
+            .get(prelude, &call.script, call.arguments.len())
+            .map_err(|error| Trouble::Raised(error, Stage::Compiling))?;
+        let globals = base_globals.copy().map_err(running)?;
+        let function = script.function(&globals).map_err(running)?;
+        let result = call.invoke(&function, &self.tabpy).map_err(running)?;
+        let rows = json::rows(&result);
+        json::write(&result, answer, self.max_response_bytes).map_err(|error| match error {
+            json::WriteError::Python(error) => running(error),
+            json::WriteError::TooLarge => Trouble::TooLarge,
+        })?;
+        // A function that a script made global holds its globals, and they it.
+        if globals.len() > base_globals.len() {
+            globals.clear();
+        }
+        Ok(rows)
+    }
+
+    /// Leaves the interpreter as the next script may expect it.
+    fn settle(&self, py: Python<'_>) {
+        interpreter::restore_collector();
+        for (name, stream) in [c"stdout", c"stderr"].iter().zip(&self.standard_output) {
+            let stream = stream.bind(py);
+            // A script may have closed or replaced them; its print goes nowhere then, the next one's must not.
+            let _ = stream.call_method0("flush");
+            interpreter::set_system_object(py, name, stream);
+        }
+    }
+}
+
+/// What keeps a script from an answer.
+enum Trouble {
+    Raised(PyErr, Stage),
+    TooLarge,
+}
+
+impl Outcome {
+    fn failed(status: u16) -> Self {
+        Self { status, rows_in: 0, rows_out: 0 }
+    }
+}
+
+fn too_large(limit: usize) -> Failure {
+    Failure::new(500, "Error processing script").info(format!(
+        "The script's answer is larger than {} MB, the limit of TABPY_MAX_RESPONSE_SIZE_MB. Return fewer or \
+         shorter values, or raise that setting.",
+        limit >> 20
+    ))
+}

@@ -18,6 +18,8 @@ pub enum Task {
     Setup,
     /// The body is that of `POST /evaluate`.
     Evaluate,
+    /// The body is that of `/query/{name}`, and the name stands before it.
+    Query,
 }
 
 /// The header before a request's body.
@@ -26,6 +28,8 @@ pub struct Request {
     pub task: Task,
     /// Repeated in the reply: a reply with another one breaks the wire.
     pub id: u64,
+    /// Bytes of the function's name, which come first.
+    pub name_length: u32,
     pub body_length: u64,
 }
 
@@ -79,12 +83,14 @@ impl Request {
         let task: u32 = match self.task {
             Task::Setup => 1,
             Task::Evaluate => 2,
+            Task::Query => 3,
         };
         let mut header = [0; HEADER];
         header[0..4].copy_from_slice(&REQUEST_MAGIC.to_le_bytes());
         header[4..8].copy_from_slice(&task.to_le_bytes());
         header[8..16].copy_from_slice(&self.id.to_le_bytes());
         header[16..24].copy_from_slice(&self.body_length.to_le_bytes());
+        header[24..28].copy_from_slice(&self.name_length.to_le_bytes());
         header
     }
 
@@ -95,9 +101,15 @@ impl Request {
         let task = match number32(header, 4) {
             1 => Task::Setup,
             2 => Task::Evaluate,
+            3 => Task::Query,
             _ => return Err(BrokenWire),
         };
-        Ok(Self { task, id: number64(header, 8), body_length: number64(header, 16) })
+        Ok(Self {
+            task,
+            id: number64(header, 8),
+            name_length: number32(header, 24),
+            body_length: number64(header, 16),
+        })
     }
 }
 
@@ -150,10 +162,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_header_comes_back_as_it_went(id: u64, body_length: u64, status in 200u16..600, rows_in: u32, rows_out: u32) {
+        fn a_header_comes_back_as_it_went(id: u64, name_length: u32, body_length: u64, status in 200u16..600, rows_in: u32, rows_out: u32) {
             let reply = Reply { id, status, rows_in, rows_out, body_length };
             prop_assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
-            let request = Request { task: Task::Evaluate, id, body_length };
+            let request = Request { task: Task::Query, id, name_length, body_length };
             prop_assert_eq!(Request::decode(&request.encode()), Ok(request));
         }
 
@@ -166,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_request_is_not_taken_for_a_reply() {
-        let request = Request { task: Task::Setup, id: 1, body_length: 2 };
+        let request = Request { task: Task::Setup, id: 1, name_length: 0, body_length: 2 };
         assert_eq!(Reply::decode(&request.encode()), Err(BrokenWire));
     }
 }

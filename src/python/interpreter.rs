@@ -1,11 +1,12 @@
 //! Starts the one interpreter of a process, in the environment whose packages scripts see. It is
 //! isolated from nothing but signals: a script may import whatever that environment holds.
-#![expect(unsafe_code, reason = "PyConfig has no safe interface: `executable` can be set in no other way")]
+#![expect(unsafe_code, reason = "PyConfig, the collector's switch and sys have no safe interface in pyo3")]
 
 use std::ffi::{CStr, CString};
 
 use anyhow::{Context as _, bail};
 use pyo3::ffi;
+use pyo3::prelude::*;
 
 /// Starts Python and lets go of the GIL; `Python::attach` works afterwards. Only the first call
 /// in a process may be made.
@@ -56,5 +57,35 @@ fn check(status: ffi::PyStatus) -> anyhow::Result<()> {
             bail!("Python did not start");
         }
         bail!("Python did not start: {}", CStr::from_ptr(status.err_msg).to_string_lossy())
+    }
+}
+
+/// Runs `work` with the cyclic collector off: building a million objects would set it off again and
+/// again, and none of them can be garbage yet. The GIL must be held, as it is wherever Python runs.
+pub(super) fn without_collector<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: both calls only flip a switch of the interpreter that this thread is attached to.
+    unsafe { ffi::PyGC_Disable() };
+    let made = work();
+    // SAFETY: as above.
+    unsafe { ffi::PyGC_Enable() };
+    made
+}
+
+/// Turns the collector on again after a script that may have turned it off.
+pub(super) fn restore_collector() {
+    // SAFETY: it only flips a switch of the interpreter that this thread is attached to.
+    unsafe { ffi::PyGC_Enable() };
+}
+
+/// Sets `sys.<name>`, if it is not that object already.
+pub(super) fn set_system_object(_py: Python<'_>, name: &CStr, object: &Bound<'_, PyAny>) {
+    // SAFETY: the GIL is held; `PySys_GetObject` returns a borrowed pointer that is only compared,
+    // and `PySys_SetObject` takes a reference of its own.
+    unsafe {
+        if ffi::PySys_GetObject(name.as_ptr()) != object.as_ptr()
+            && ffi::PySys_SetObject(name.as_ptr(), object.as_ptr()) != 0
+        {
+            ffi::PyErr_Clear();
+        }
     }
 }

@@ -1,0 +1,59 @@
+# One command for each thing one does here; `make` alone lists them.
+
+PYTHON ?= python3
+TABPY_VERSION := 2.16.0
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+ENVIRONMENT := .venv/.installed
+TABPY_ENVIRONMENT := .venv-tabpy/.installed-$(TABPY_VERSION)
+
+# Every build links the Python of .venv; another value for one command would rebuild half of the tree.
+export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
+
+# All tests run in CI, also after one failed.
+NEXTEST_PROFILE ?= $(if $(CI),ci,default)
+export NEXTEST_PROFILE
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench prepare
+
+help: ## List these commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-7s %s\n", $$1, $$2 }'
+	@echo
+	@echo "PYTHON=python3.12 make run   chooses the Python that .venv is created from (default: $(PYTHON))"
+
+run: $(ENVIRONMENT) ## Build the server and start it on port 9004 (ARGS="--config FILE" is passed on)
+	cargo build --release --locked
+	VIRTUAL_ENV="$(CURDIR)/.venv" exec "$(TARGET)/release/tabpy-rs" $(ARGS)
+
+test: $(ENVIRONMENT) $(TABPY_ENVIRONMENT) ## Run all tests, the comparison with a real TabPy included
+	@if cargo nextest --version >/dev/null 2>&1; then \
+	    set -x; cargo nextest run --locked; \
+	else \
+	    echo "note: cargo-nextest is not installed, so no test has a time limit; cargo test runs them instead"; \
+	    set -x; cargo test --locked $(if $(CI),--no-fail-fast); \
+	fi
+
+check: $(ENVIRONMENT) ## Formatting, lints, and the licences, bans and sources of all dependencies
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	.venv/bin/python scripts/test_check_dependencies.py
+	@if cargo deny --version >/dev/null 2>&1; then \
+	    set -x; cargo deny --offline --locked check bans licenses sources; \
+	else \
+	    set -x; .venv/bin/python scripts/check-dependencies.py; \
+	fi
+
+bench: $(ENVIRONMENT) $(TABPY_ENVIRONMENT) ## Measure this server beside TabPy (BENCH_ONLY=text, BENCH_SECONDS=n)
+	cargo bench --locked --bench compare
+
+prepare:
+	@scripts/prepare.sh "$(PYTHON)"
+
+$(ENVIRONMENT): requirements.txt | prepare
+	scripts/environment.sh .venv "$(PYTHON)" --requirement requirements.txt
+	@touch $@
+
+$(TABPY_ENVIRONMENT): | prepare
+	scripts/environment.sh .venv-tabpy "$(PYTHON)" tabpy==$(TABPY_VERSION)
+	@touch $@

@@ -1,0 +1,351 @@
+//! The settings, parsed once into types that cannot be wrong. They come from the environment, `.env`
+//! and a file in TabPy's INI form; the first value that cannot be used is an error that names the
+//! setting, where its value came from and what it takes. Nothing is created, bound or started here.
+
+mod ini;
+mod listening;
+mod python;
+mod settings;
+mod sources;
+mod state;
+mod values;
+
+use std::fmt;
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::bail;
+
+pub use self::python::LINKED_VERSION;
+pub use self::settings::{SETTINGS, Setting, Standing};
+use self::sources::{Raw, Sources};
+use self::values::Value;
+use crate::credentials::UserName;
+
+/// What the command line says about settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Arguments {
+    /// `--config FILE`
+    pub config: Option<PathBuf>,
+    /// `--disable-auth-warning`: no authentication, knowingly.
+    pub disable_auth_warning: bool,
+}
+
+#[derive(Debug)]
+pub struct Config {
+    /// All of these, of which one that the machine cannot have (IPv6) may be missing.
+    pub listen: Vec<SocketAddr>,
+    pub http: Http,
+    pub authentication: Authentication,
+    pub evaluate: Evaluate,
+    /// `TABPY_QUERY_TIMEOUT`
+    pub query_timeout: Timeout,
+    pub pool: Pool,
+    pub python: PythonEnvironment,
+    pub service: Service,
+    pub log: Log,
+    /// `TABPY_SHUTDOWN_TIMEOUT`
+    pub shutdown_timeout: Duration,
+    /// What the operator should read once the log is open.
+    pub warnings: Vec<String>,
+}
+
+#[derive(Debug)]
+pub struct Http {
+    /// `TABPY_MAX_REQUEST_SIZE_MB`
+    pub max_request_bytes: usize,
+    /// `TABPY_GZIP_ENABLE`
+    pub gzip: bool,
+    /// `TABPY_STATIC_PATH`
+    pub static_path: Option<PathBuf>,
+    /// `TABPY_TRUST_PROXY`
+    pub trust_proxy: bool,
+}
+
+/// How requests are admitted.
+#[derive(Debug)]
+pub enum Authentication {
+    /// By the password file, by the user from the environment, or both.
+    Required { password_file: Option<PathBuf>, user: Option<EnvironmentUser> },
+    /// By a password for `tabpy` that is made up and kept in a password file at this path.
+    MadeUp { path: PathBuf },
+    /// Everybody, knowingly.
+    OpenToAll,
+    /// Everybody on this machine.
+    OpenOnLoopback,
+}
+
+/// `TABPY_USERNAME` and `TABPY_PASSWORD`.
+#[derive(Debug)]
+pub struct EnvironmentUser {
+    pub name: UserName,
+    pub password: Secret,
+}
+
+/// A text that never appears in a log.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+#[derive(Debug)]
+pub struct Evaluate {
+    /// `TABPY_EVALUATE_ENABLE`
+    pub enabled: bool,
+    /// `TABPY_EVALUATE_TIMEOUT`
+    pub timeout: Timeout,
+}
+
+/// `text` is how TabPy prints it: `30` when the setting is unset, a set value as Python prints a float (`3.0`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeout {
+    pub duration: Duration,
+    pub text: String,
+}
+
+#[derive(Debug)]
+pub struct Pool {
+    /// `TABPY_WORKERS` or `WEB_CONCURRENCY`
+    pub workers: usize,
+    /// `TABPY_MAX_WORKERS`; never less than `workers`.
+    pub max_workers: usize,
+    /// `TABPY_QUEUE_SIZE`
+    pub queue_size: usize,
+    /// `TABPY_MAX_RESPONSE_SIZE_MB`
+    pub max_response_bytes: usize,
+    /// `TABPY_SCRIPT_OUTPUT_KB`
+    pub script_output_bytes: usize,
+    /// `TABPY_WORKER_REQUESTS`
+    pub worker_requests: u64,
+}
+
+#[derive(Debug)]
+pub struct PythonEnvironment {
+    /// `TABPY_PYTHON`; of the linked minor version.
+    pub executable: PathBuf,
+    /// `TABPY_PRELOAD`
+    pub preload: Vec<String>,
+    /// `TABPY_SCRIPT_ENV`
+    pub script_env: Vec<String>,
+}
+
+/// `TABPY_STATE_PATH` and the `state.ini` in it.
+#[derive(Debug)]
+pub struct Service {
+    pub name: String,
+    pub description: String,
+    pub creation_time: String,
+    pub state_path: PathBuf,
+    /// Empty, or `/x`.
+    pub subdirectory: String,
+    pub access_control: AccessControl,
+}
+
+/// The headers for browsers; an empty one is not sent.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct AccessControl {
+    pub allow_origin: String,
+    pub allow_headers: String,
+    pub allow_methods: String,
+}
+
+#[derive(Debug)]
+pub struct Log {
+    /// `TABPY_LOG_LEVEL`
+    pub level: tracing::Level,
+    /// `TABPY_LOG_FORMAT`
+    pub format: LogFormat,
+    /// `TABPY_LOG_DETAILS`
+    pub details: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Pretty,
+    Logfmt,
+    Json,
+}
+
+/// What defaults depend on beside the environment.
+struct Machine {
+    cores: usize,
+    terminal: bool,
+}
+
+impl Config {
+    pub fn load(arguments: &Arguments) -> anyhow::Result<Self> {
+        let machine = Machine {
+            cores: std::thread::available_parallelism().map_or(2, usize::from),
+            terminal: std::io::stderr().is_terminal(),
+        };
+        Self::parse(Sources::read(arguments.config.as_deref())?, arguments.disable_auth_warning, &machine)
+    }
+
+    fn parse(sources: Sources, disable_auth_warning: bool, machine: &Machine) -> anyhow::Result<Self> {
+        let raw = sources.raw()?;
+        let mut warnings = sources.warnings.clone();
+        refuse_what_is_not_supported(&sources, &raw)?;
+        let state_path = state::path(&raw)?;
+        let (listen, authentication) =
+            listening::decide(&sources, &raw, disable_auth_warning, &state_path, &mut warnings)?;
+        let value = |name, text| Value::new(&sources, name, text);
+        let on_heroku = raw.dyno.is_some();
+        Ok(Self {
+            listen,
+            authentication,
+            http: Http {
+                max_request_bytes: value("TABPY_MAX_REQUEST_SIZE_MB", &raw.tabpy_max_request_size_mb)
+                    .bytes(100, 1024 * 1024)?,
+                gzip: value("TABPY_GZIP_ENABLE", &raw.tabpy_gzip_enable).boolean(true)?,
+                static_path: raw.tabpy_static_path.as_deref().map(std::path::absolute).transpose()?,
+                trust_proxy: value("TABPY_TRUST_PROXY", &raw.tabpy_trust_proxy).boolean(on_heroku)?,
+            },
+            evaluate: Evaluate {
+                enabled: value("TABPY_EVALUATE_ENABLE", &raw.tabpy_evaluate_enable).boolean(true)?,
+                timeout: value("TABPY_EVALUATE_TIMEOUT", &raw.tabpy_evaluate_timeout)
+                    .timeout(if on_heroku { 25 } else { 30 })?,
+            },
+            query_timeout: value("TABPY_QUERY_TIMEOUT", &raw.tabpy_query_timeout).timeout(if on_heroku {
+                25
+            } else {
+                300
+            })?,
+            pool: pool(&sources, &raw, machine)?,
+            python: PythonEnvironment {
+                executable: python::executable(&sources, &raw, &mut warnings)?,
+                preload: preload(&value("TABPY_PRELOAD", &raw.tabpy_preload))?,
+                script_env: value("TABPY_SCRIPT_ENV", &raw.tabpy_script_env).names(
+                    "",
+                    |name| !name.contains('='),
+                    "names of environment variables, parted by commas",
+                )?,
+            },
+            service: state::service(state_path)?,
+            log: log(&sources, &raw, machine)?,
+            shutdown_timeout: value("TABPY_SHUTDOWN_TIMEOUT", &raw.tabpy_shutdown_timeout)
+                .timeout(25)?
+                .duration,
+            warnings,
+        })
+    }
+}
+
+/// Without these a server would be less safe than its operator believes.
+fn refuse_what_is_not_supported(sources: &Sources, raw: &Raw) -> anyhow::Result<()> {
+    let protocol = Value::new(sources, "TABPY_TRANSFER_PROTOCOL", &raw.tabpy_transfer_protocol);
+    match protocol.text().map(str::to_lowercase).as_deref() {
+        None | Some("http") => {}
+        Some("https") => bail!(
+            "TABPY_TRANSFER_PROTOCOL=https (from {}) is not supported yet: put this server behind a TLS proxy (nginx, \
+             Caddy, the platform's edge) and set it to http",
+            sources.origin("TABPY_TRANSFER_PROTOCOL")
+        ),
+        Some(_) => return Err(protocol.wrong("http")),
+    }
+    for (name, text, instead) in [
+        (
+            "TABPY_ARROW_ENABLE",
+            &raw.tabpy_arrow_enable,
+            "set it to false; Tableau then sends its data as JSON",
+        ),
+        (
+            "TABPY_OAUTH_ENABLED",
+            &raw.tabpy_oauth_enabled,
+            "set it to false and use a password file (TABPY_PWD_FILE)",
+        ),
+    ] {
+        if Value::new(sources, name, text).boolean(false)? {
+            bail!("{name}=true (from {}) is not supported yet: {instead}", sources.origin(name));
+        }
+    }
+    Ok(())
+}
+
+fn pool(sources: &Sources, raw: &Raw, machine: &Machine) -> anyhow::Result<Pool> {
+    /// More processes than any machine wants; a slip of the pen should not fork bomb.
+    const MOST_WORKERS: u64 = 4096;
+    let value = |name, text| Value::new(sources, name, text);
+    let own = value("TABPY_WORKERS", &raw.tabpy_workers).count(1, MOST_WORKERS)?;
+    let platform = value("WEB_CONCURRENCY", &raw.web_concurrency);
+    let max_value = value("TABPY_MAX_WORKERS", &raw.tabpy_max_workers);
+    let max = max_value.count(1, MOST_WORKERS)?;
+    let workers = match own {
+        Some(own) => own,
+        None => {
+            platform.count(1, MOST_WORKERS)?.unwrap_or(machine.cores.max(2)).min(max.unwrap_or(usize::MAX))
+        }
+    };
+    let max_workers = max.unwrap_or(workers * 4);
+    if max_workers < workers {
+        return Err(max_value.wrong(&format!("a number no smaller than TABPY_WORKERS, which is {workers}")));
+    }
+    Ok(Pool {
+        workers,
+        max_workers,
+        queue_size: value("TABPY_QUEUE_SIZE", &raw.tabpy_queue_size).count(0, 1_000_000)?.unwrap_or(1000),
+        max_response_bytes: value("TABPY_MAX_RESPONSE_SIZE_MB", &raw.tabpy_max_response_size_mb)
+            .bytes(256, 1024 * 1024)?,
+        script_output_bytes: value("TABPY_SCRIPT_OUTPUT_KB", &raw.tabpy_script_output_kb).bytes(64, 1024)?,
+        worker_requests: value("TABPY_WORKER_REQUESTS", &raw.tabpy_worker_requests)
+            .integer(1, u64::MAX)?
+            .unwrap_or(100_000),
+    })
+}
+
+fn preload(value: &Value<'_>) -> anyhow::Result<Vec<String>> {
+    let part = |part: &str| {
+        part.starts_with(|first: char| first.is_alphabetic() || first == '_')
+            && part.chars().all(|letter| letter.is_alphanumeric() || letter == '_')
+    };
+    if value.text() == Some("none") {
+        return Ok(Vec::new());
+    }
+    let takes = "names of Python modules, parted by commas, or none";
+    let names = value.names("numpy,pandas", |name| !name.is_empty(), takes)?;
+    if names.iter().all(|name| name.split('.').all(part)) { Ok(names) } else { Err(value.wrong(takes)) }
+}
+
+fn log(sources: &Sources, raw: &Raw, machine: &Machine) -> anyhow::Result<Log> {
+    let level = Value::new(sources, "TABPY_LOG_LEVEL", &raw.tabpy_log_level);
+    let format = Value::new(sources, "TABPY_LOG_FORMAT", &raw.tabpy_log_format);
+    Ok(Log {
+        level: match level.text().map(str::to_lowercase).as_deref() {
+            None | Some("info") => tracing::Level::INFO,
+            Some("error") => tracing::Level::ERROR,
+            Some("warn" | "warning") => tracing::Level::WARN,
+            Some("debug") => tracing::Level::DEBUG,
+            Some("trace") => tracing::Level::TRACE,
+            Some(_) => return Err(level.wrong("error, warn, info, debug or trace")),
+        },
+        format: match format.text().map(str::to_lowercase).as_deref() {
+            None if machine.terminal => LogFormat::Pretty,
+            Some("pretty") => LogFormat::Pretty,
+            None | Some("logfmt") => LogFormat::Logfmt,
+            Some("json") => LogFormat::Json,
+            Some(_) => return Err(format.wrong("pretty, logfmt or json")),
+        },
+        details: raw
+            .tabpy_log_details
+            .as_deref()
+            .is_some_and(|text| !text.trim().eq_ignore_ascii_case("false")),
+    })
+}
+
+#[cfg(test)]
+mod tests;

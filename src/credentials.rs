@@ -1,0 +1,5 @@
+//! Who may use the server.
+
+mod user;
+
+pub use self::user::{PasswordHash, UserName};

@@ -1,0 +1,114 @@
+//! Answers: JSON as it came from a worker, and failures in their one shape.
+
+use std::io::Write as _;
+
+use actix_web::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, RETRY_AFTER, VARY};
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::failure::Failure;
+
+/// Smaller answers are not worth compressing.
+const WORTH_COMPRESSING: usize = 1024;
+
+/// Compressing more than this would keep other requests of the thread waiting.
+const QUICKLY_COMPRESSED: usize = 64 << 10;
+
+/// A [`Failure`] on its way to the client.
+#[derive(Debug)]
+pub(crate) struct Refusal(pub(crate) Failure);
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self(failure)
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0.message)
+    }
+}
+
+impl ResponseError for Refusal {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        refused(&self.0)
+    }
+}
+
+pub(super) fn refused(failure: &Failure) -> HttpResponse {
+    let mut response = builder(failure.status);
+    if let Some(seconds) = failure.retry_after {
+        response.insert_header((RETRY_AFTER, seconds));
+    }
+    response.body(failure.body())
+}
+
+/// A JSON text with a status.
+pub(super) fn json(status: u16, body: impl Into<Bytes>) -> HttpResponse {
+    builder(status).body(body.into())
+}
+
+/// As [`json`], compressed if the client takes that and it pays.
+pub(super) async fn json_for(request: &HttpRequest, gzip: bool, status: u16, body: Bytes) -> HttpResponse {
+    if !gzip || body.len() < WORTH_COMPRESSING || !accepts_gzip(request) {
+        return json(status, body);
+    }
+    let compressed = if body.len() <= QUICKLY_COMPRESSED {
+        compress(&body)
+    } else {
+        let bytes = body.clone();
+        tokio::task::spawn_blocking(move || compress(&bytes)).await.unwrap_or(None)
+    };
+    match compressed {
+        Some(compressed) => builder(status)
+            .insert_header((CONTENT_ENCODING, "gzip"))
+            .insert_header((VARY, "Accept-Encoding"))
+            .body(compressed),
+        None => json(status, body),
+    }
+}
+
+pub(super) async fn not_found(request: HttpRequest) -> HttpResponse {
+    refused(&Failure::new(404, "Not Found").info(format!("There is nothing at {}", request.path())))
+}
+
+pub(super) async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
+    refused(
+        &Failure::new(405, "Method Not Allowed")
+            .info(format!("{} does not take the method {}", request.path(), request.method())),
+    )
+}
+
+fn builder(status: u16) -> HttpResponseBuilder {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = HttpResponse::build(status);
+    response.insert_header((header::CONTENT_TYPE, "application/json"));
+    response
+}
+
+/// Whether `gzip` is among the codings that the client takes, and not with `q=0`.
+fn accepts_gzip(request: &HttpRequest) -> bool {
+    let Some(accepted) = request.headers().get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
+    accepted.split(',').any(|coding| {
+        let (name, parameters) = coding.split_once(';').unwrap_or((coding, ""));
+        let refused = parameters.trim().strip_prefix("q=").is_some_and(|q| q.trim().parse() == Ok(0.0));
+        name.trim().eq_ignore_ascii_case("gzip") && !refused
+    })
+}
+
+/// On the fast level: the client waits, and the network is rarely slower than a better level.
+fn compress(body: &[u8]) -> Option<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
+    encoder.write_all(body).ok()?;
+    encoder.finish().ok()
+}

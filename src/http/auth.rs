@@ -1,0 +1,91 @@
+//! What every request passes before it reaches the table: the rules for browsers, then credentials.
+//! Probes, OPTIONS and embedded assets are open to everybody, because they tell nothing.
+
+use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::{Method, header};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage as _, HttpResponse, web};
+
+use super::answer::{json, refused};
+use super::browser;
+use super::service::{Admission, Service};
+use crate::credentials::Verdict;
+use crate::failure::Failure;
+use crate::telemetry::Record;
+
+pub(super) async fn admit<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
+    let Some(service) = request.app_data::<web::Data<Service>>().cloned() else {
+        return Ok(request.into_response(refused(&Failure::new(500, "Internal error"))).map_into_right_body());
+    };
+    let admitted = match refuse(&request, &service).await {
+        Some(response) => request.into_response(response).map_into_right_body(),
+        None => next.call(request).await?.map_into_left_body(),
+    };
+    Ok(service.with_access_control(admitted))
+}
+
+/// The answer, where the request does not get through.
+async fn refuse(request: &ServiceRequest, service: &Service) -> Option<HttpResponse> {
+    if let Err(failure) = browser::check(request, service) {
+        return Some(refused(&failure));
+    }
+    if request.method() == Method::OPTIONS {
+        return Some(json(200, "{}"));
+    }
+    if service.is_open_path(request.path()) {
+        return None;
+    }
+    let given = request.headers().get(header::AUTHORIZATION).map(header::HeaderValue::as_bytes);
+    let credentials = match &service.admission {
+        Admission::Open => {
+            // A browser that once signed in goes on sending what it knows; the page is no API call.
+            let refused = !service.is_page(request.path()) && given.is_some_and(is_basic);
+            return refused.then(|| not_acceptable(service));
+        }
+        Admission::Credentials(credentials) => credentials,
+    };
+    let Some(given) = given else { return Some(unauthorized(service)) };
+    let user = match credentials.seen(given) {
+        Some(user) => user,
+        None => match credentials.verify(given).await {
+            Verdict::Verified(user) => user,
+            Verdict::Rejected => return Some(unauthorized(service)),
+            Verdict::Busy => return Some(refused(&too_many())),
+        },
+    };
+    if let Some(record) = request.extensions_mut().get_mut::<Record>() {
+        record.user = Some(user);
+    }
+    None
+}
+
+/// TabPy minds credentials that it did not ask for only if they are whole.
+fn is_basic(value: &[u8]) -> bool {
+    crate::credentials::parse_basic(value).is_some()
+}
+
+fn unauthorized(service: &Service) -> HttpResponse {
+    challenge(service, &Failure::new(401, "Invalid credentials provided.").info("Unauthorized request."))
+}
+
+fn not_acceptable(service: &Service) -> HttpResponse {
+    let failure = Failure::new(406, "Username or password provided when authentication not available.")
+        .info("Not Acceptable");
+    challenge(service, &failure)
+}
+
+fn challenge(service: &Service, failure: &Failure) -> HttpResponse {
+    let mut response = refused(failure);
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, service.challenge.clone());
+    response
+}
+
+fn too_many() -> Failure {
+    Failure::new(503, "Too many sign-ins at once.")
+        .info("The server is checking as many passwords as it can. Try again in a moment.")
+        .retry_after(1)
+}

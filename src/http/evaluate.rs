@@ -1,0 +1,75 @@
+//! `POST /evaluate`: the body goes to a worker as it came, and the worker's answer goes back as it is.
+
+use std::time::Instant;
+
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+
+use super::service::Service;
+use super::{Handled, answer, body};
+use crate::config::Timeout;
+use crate::failure::Failure;
+use crate::pool::Job;
+use crate::telemetry::{Record, Work};
+use crate::wire::Task;
+
+pub(super) async fn evaluate(request: HttpRequest, payload: web::Payload, service: web::Data<Service>) -> Handled {
+    let body = body::read(&request, payload, service.max_request_bytes, service.gzip).await?;
+    if !service.evaluate_enabled {
+        let message = "Ad-hoc scripts have been disabled on this analytics extension, please contact your \
+                       administrator.";
+        return Err(Failure::new(404, message).into());
+    }
+    work(&request, &service, Task::Evaluate, String::new(), body, &service.evaluate_timeout).await
+}
+
+/// Has the pool do a task, within a timeout that begins now, with the last byte of the body.
+pub(super) async fn work(
+    request: &HttpRequest,
+    service: &Service,
+    task: Task,
+    name: String,
+    body: Bytes,
+    timeout: &Timeout,
+) -> Handled {
+    let deadline = Instant::now() + timeout.duration;
+    let answer = match service.pool.run(Job { task, name, body, deadline }).await {
+        Ok(answer) => answer,
+        Err(trouble) => {
+            let failure = trouble
+                .failure(|| format!("User defined script timed out. Timeout is set to {} s.", timeout.text));
+            tracing::warn!(status = failure.status, info = failure.info, "{}", failure.message);
+            return Err(failure.into());
+        }
+    };
+    if let Some(record) = request.extensions_mut().get_mut::<Record>() {
+        record.work = Some(Work {
+            worker: answer.worker,
+            queued: answer.queued,
+            rows_in: answer.rows_in,
+            rows_out: answer.rows_out,
+        });
+    }
+    let (rows_in, rows_out) = (answer.rows_in, answer.rows_out);
+    // Table extensions return as many rows as they like; Tableau's calculations do not.
+    if answer.status == 200 && rows_out != 1 && rows_in != rows_out && rows_in > 0 {
+        tracing::warn!(
+            rows_in,
+            rows_out,
+            "the answer has {rows_out} values for {rows_in} rows: Tableau takes 1 or {rows_in} (\"Unexpected number of results\")"
+        );
+    }
+    if answer.status >= 400 {
+        log_error(answer.status, &answer.body);
+    }
+    let response: HttpResponse = answer::json_for(request, service.gzip, answer.status, answer.body).await;
+    Ok(response)
+}
+
+/// The error's own words, without the source line that may hold a secret.
+fn log_error(status: u16, body: &[u8]) {
+    let error: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let info = error.as_ref().and_then(|error| error["info"].as_str()).unwrap_or_default();
+    let kind = info.split(" : ").next().unwrap_or_default();
+    tracing::warn!(status, error = kind, "the script failed");
+}

@@ -1,0 +1,17 @@
+//! `/query/{name}`: calls a deployed function with the body's `data`.
+
+use actix_web::{HttpRequest, web};
+
+use super::service::Service;
+use super::{Handled, body, evaluate};
+use crate::wire::Task;
+
+pub(super) async fn query(
+    request: HttpRequest,
+    name: web::Path<String>,
+    payload: web::Payload,
+    service: web::Data<Service>,
+) -> Handled {
+    let body = body::read(&request, payload, service.max_request_bytes, service.gzip).await?;
+    evaluate::work(&request, &service, Task::Query, name.into_inner(), body, &service.query_timeout).await
+}

@@ -1,0 +1,139 @@
+//! What handlers know: the settings that concern them, the pool, and `/info`, which is made once.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use actix_web::dev::ServiceResponse;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::{HttpResponse, web};
+use bytes::Bytes;
+
+use super::answer::json;
+use crate::config::{Config, Timeout};
+use crate::credentials::Credentials;
+use crate::failure::write_json_string;
+use crate::pool::Pool;
+
+/// The TabPy whose API is spoken; clients tell by it what they may ask for.
+const TABPY_VERSION: &str = "2.16.0";
+
+/// Who gets in.
+pub enum Admission {
+    Open,
+    Credentials(Arc<Credentials>),
+}
+
+pub struct Service {
+    pub pool: Pool,
+    pub admission: Admission,
+    /// Set when the server begins to stop.
+    pub stopping: AtomicBool,
+    pub(super) name: String,
+    pub(super) subdirectory: String,
+    pub(super) state_path: PathBuf,
+    pub(super) gzip: bool,
+    pub(super) max_request_bytes: usize,
+    pub(super) evaluate_enabled: bool,
+    pub(super) evaluate_timeout: Timeout,
+    pub(super) query_timeout: Timeout,
+    /// Listening on nothing but loopback, where names that point here are not to be trusted.
+    pub(super) answers_to_loopback_only: bool,
+    /// The `WWW-Authenticate` header.
+    pub(super) challenge: HeaderValue,
+    access_control: HeaderMap,
+    allowed_origin: String,
+    info: Bytes,
+}
+
+impl Service {
+    pub fn new(config: &Config, admission: Admission, pool: Pool) -> anyhow::Result<Self> {
+        let service = &config.service;
+        let access = &service.access_control;
+        let mut access_control = HeaderMap::new();
+        for (header, value) in [
+            (header::ACCESS_CONTROL_ALLOW_ORIGIN, &access.allow_origin),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, &access.allow_headers),
+            (header::ACCESS_CONTROL_ALLOW_METHODS, &access.allow_methods),
+        ] {
+            if !value.is_empty() {
+                access_control.insert(header, HeaderValue::from_str(value)?);
+            }
+        }
+        let realm = service.name.replace(['"', '\\'], "'");
+        Ok(Self {
+            pool,
+            stopping: AtomicBool::new(false),
+            name: service.name.clone(),
+            subdirectory: service.subdirectory.clone(),
+            state_path: service.state_path.clone(),
+            gzip: config.http.gzip,
+            max_request_bytes: config.http.max_request_bytes,
+            evaluate_enabled: config.evaluate.enabled,
+            evaluate_timeout: config.evaluate.timeout.clone(),
+            query_timeout: config.query_timeout.clone(),
+            answers_to_loopback_only: config.listen.iter().all(|address| address.ip().is_loopback()),
+            challenge: HeaderValue::from_bytes(format!("Basic realm=\"{realm}\"").as_bytes())?,
+            access_control,
+            allowed_origin: access.allow_origin.clone(),
+            info: info_body(config, matches!(admission, Admission::Credentials(_))).into(),
+            admission,
+        })
+    }
+
+    /// A path without the subdirectory, if it lies below that.
+    pub(super) fn below<'path>(&self, path: &'path str) -> Option<&'path str> {
+        path.strip_prefix(self.subdirectory.as_str())
+    }
+
+    /// Paths that tell nothing and so need no credentials.
+    pub(super) fn is_open_path(&self, path: &str) -> bool {
+        self.below(path).is_some_and(|path| matches!(path, "/healthz" | "/readyz" | "/assets/page.css"))
+    }
+
+    pub(super) fn is_page(&self, path: &str) -> bool {
+        self.below(path).is_some_and(|path| matches!(path, "/" | "/index.html"))
+    }
+
+    pub(super) fn allows_origin(&self, origin: &str) -> bool {
+        self.allowed_origin == "*" || self.allowed_origin.eq_ignore_ascii_case(origin)
+    }
+
+    /// Adds the Access-Control headers of state.ini.
+    pub(super) fn with_access_control<B>(&self, mut response: ServiceResponse<B>) -> ServiceResponse<B> {
+        for (name, value) in &self.access_control {
+            response.headers_mut().insert(name.clone(), value.clone());
+        }
+        response
+    }
+}
+
+pub(super) async fn info(service: web::Data<Service>) -> HttpResponse {
+    json(200, service.info.clone())
+}
+
+fn info_body(config: &Config, authentication: bool) -> Vec<u8> {
+    let service = &config.service;
+    let mut body = Vec::new();
+    let mut text = |key: &str, value: &str| {
+        body.extend_from_slice(if body.is_empty() { b"{" } else { b", " });
+        write_json_string(key, &mut body);
+        body.extend_from_slice(b": ");
+        write_json_string(value, &mut body);
+    };
+    text("description", &service.description);
+    text("creation_time", &service.creation_time);
+    text("state_path", &service.state_path.to_string_lossy());
+    text("server_version", TABPY_VERSION);
+    text("name", &service.name);
+    body.extend_from_slice(b", \"versions\": {\"v1\": {\"features\": {");
+    if authentication {
+        body.extend_from_slice(b"\"authentication\": {\"required\": true, \"methods\": {\"basic-auth\": {}}}, ");
+    }
+    let features = format!(
+        "\"evaluate_enabled\": {}, \"gzip_enabled\": {}, \"arrow_enabled\": false}}}}}}}}",
+        config.evaluate.enabled, config.http.gzip
+    );
+    body.extend_from_slice(features.as_bytes());
+    body
+}

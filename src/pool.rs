@@ -1,0 +1,320 @@
+//! The worker processes: who is idle, who waits, and until when. A request takes the most recently
+//! used idle worker, or waits its turn in a bounded queue while the pool grows; a worker that misses
+//! the deadline, or breaks the wire, is killed and replaced behind the scenes. Nothing here knows what
+//! is inside a request or an answer.
+
+mod exchange;
+mod lease;
+mod output;
+mod process;
+mod starter;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::failure::Failure;
+use crate::wire::{Setup, Task};
+use lease::Lease;
+use process::Worker;
+
+/// How many workers there are and what they may cost.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Workers kept warm.
+    pub workers: usize,
+    /// How far the pool grows while all are busy.
+    pub max_workers: usize,
+    /// Requests that may wait for a worker.
+    pub queue_size: usize,
+    /// The longest answer, in bytes.
+    pub max_response_bytes: usize,
+    /// What of a request's printed output reaches the log, in bytes.
+    pub script_output_bytes: usize,
+    /// Requests after which a worker is replaced.
+    pub worker_requests: u64,
+}
+
+/// What a worker process is started with.
+#[derive(Debug, Clone)]
+pub struct Start {
+    pub limits: Limits,
+    pub setup: Setup,
+    /// The whole environment of a worker; nothing else of the server's reaches it.
+    pub environment: Vec<(std::ffi::OsString, std::ffi::OsString)>,
+}
+
+/// Work for one worker.
+pub struct Job {
+    pub task: Task,
+    /// The function's name, for a query.
+    pub name: String,
+    pub body: Bytes,
+    /// When the client gets its answer at the latest.
+    pub deadline: Instant,
+}
+
+/// What a worker answered.
+pub struct Answer {
+    pub status: u16,
+    pub body: Bytes,
+    pub rows_in: u32,
+    pub rows_out: u32,
+    /// The worker's number, for the log.
+    pub worker: u64,
+    /// How long the request waited for it.
+    pub queued: Duration,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Trouble {
+    /// The worker did not answer before the deadline.
+    TimedOut,
+    /// As many requests wait as may.
+    QueueFull { queue_size: usize },
+    /// No worker was free before the deadline.
+    NotStarted { max_workers: usize, reason: Option<String> },
+    /// The worker process ended before it answered; how, in words.
+    Died { how: String },
+    /// The server is stopping.
+    Stopping,
+}
+
+/// The pool; clones share it.
+#[derive(Clone)]
+pub struct Pool {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    start: Start,
+    state: Mutex<State>,
+    starter: mpsc::Sender<starter::Order>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The most recently used one last.
+    idle: Vec<Worker>,
+    waiting: VecDeque<Waiter>,
+    /// Workers that exist, and those that are being started.
+    alive: usize,
+    starting: usize,
+    stopping: bool,
+    /// Why the last start failed, until one succeeds.
+    start_error: Option<String>,
+    requests: u64,
+}
+
+struct Waiter {
+    since: Instant,
+    turn: oneshot::Sender<Lease>,
+}
+
+/// A moment of the pool, for probes and pages.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    pub alive: usize,
+    pub idle: usize,
+    pub waiting: usize,
+    pub start_error: Option<String>,
+}
+
+impl Pool {
+    /// Makes the pool and begins to start its workers; returns at once.
+    pub fn new(start: Start) -> std::io::Result<Self> {
+        let (starter, orders) = mpsc::channel();
+        let workers = start.limits.workers;
+        let shared = Arc::new(Shared { start, state: Mutex::new(State::default()), starter });
+        starter::run(Arc::downgrade(&shared), orders)?;
+        for _ in 0..workers {
+            shared.order_start(Duration::ZERO);
+        }
+        Ok(Self { shared })
+    }
+
+    /// Has a worker do the job. Dropping the future ends the job, and the worker with it.
+    pub async fn run(&self, job: Job) -> Result<Answer, Trouble> {
+        let arrived = Instant::now();
+        let deadline = tokio::time::Instant::from_std(job.deadline);
+        loop {
+            let mut lease = match tokio::time::timeout_at(deadline, self.take()).await {
+                Ok(lease) => lease?,
+                Err(_) => return Err(self.shared.not_started()),
+            };
+            let queued = arrived.elapsed();
+            match tokio::time::timeout_at(deadline, lease.exchange(&job)).await {
+                Ok(Ok(exchange::Done { reply, body })) => {
+                    let worker = lease.number();
+                    lease.give_back();
+                    return Ok(Answer {
+                        status: reply.status,
+                        body,
+                        rows_in: reply.rows_in,
+                        rows_out: reply.rows_out,
+                        worker,
+                        queued,
+                    });
+                }
+                // The worker died while it was idle, and the job has not begun: another one takes it.
+                Ok(Err(exchange::Lost::BeforeItBegan)) => {}
+                Ok(Err(exchange::Lost::Meanwhile)) => {
+                    return Err(Trouble::Died { how: lease.how_it_ended().await });
+                }
+                Err(_) => return Err(Trouble::TimedOut),
+            }
+        }
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        let state = self.shared.lock();
+        Snapshot {
+            alive: state.alive,
+            idle: state.idle.len(),
+            waiting: state.waiting.len(),
+            start_error: state.start_error.clone(),
+        }
+    }
+
+    /// Ends the idle workers, and the others as they become free. Those who wait are turned away.
+    pub fn stop(&self) {
+        let (idle, waiting) = {
+            let mut state = self.shared.lock();
+            state.stopping = true;
+            (std::mem::take(&mut state.idle), std::mem::take(&mut state.waiting))
+        };
+        drop(waiting);
+        for worker in idle {
+            self.shared.bury(worker);
+        }
+    }
+
+    async fn take(&self) -> Result<Lease, Trouble> {
+        let turn = {
+            let mut state = self.shared.lock();
+            if state.stopping {
+                return Err(Trouble::Stopping);
+            }
+            if let Some(worker) = state.take_idle() {
+                drop(state);
+                return Ok(Lease::new(worker, Arc::clone(&self.shared)));
+            }
+            let queue_size = self.shared.start.limits.queue_size;
+            if state.waiting.len() >= queue_size {
+                // Clients that went away left their places behind.
+                state.waiting.retain(|waiter| !waiter.turn.is_closed());
+                if state.waiting.len() >= queue_size {
+                    return Err(Trouble::QueueFull { queue_size });
+                }
+            }
+            let (turn, mine) = oneshot::channel();
+            state.waiting.push_back(Waiter { since: Instant::now(), turn });
+            mine
+        };
+        turn.await.map_err(|_| Trouble::Stopping)
+    }
+}
+
+impl State {
+    /// The most recently used worker, rather one whose socket this thread's runtime already watches.
+    fn take_idle(&mut self) -> Option<Worker> {
+        let here = std::thread::current().id();
+        match self.idle.iter().rposition(|worker| worker.is_at_home(here)) {
+            Some(place) => Some(self.idle.remove(place)),
+            None => self.idle.pop(),
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it holds the lock, and its state is whole at every moment.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands a free worker to whoever waits longest, or lets it rest.
+    fn give(self: &Arc<Self>, mut worker: Worker) {
+        loop {
+            let waiter = {
+                let mut state = self.lock();
+                if state.stopping {
+                    break;
+                }
+                match state.waiting.pop_front() {
+                    Some(waiter) => waiter,
+                    None => {
+                        worker.rested = Instant::now();
+                        state.idle.push(worker);
+                        return;
+                    }
+                }
+            };
+            match waiter.turn.send(Lease::new(worker, Arc::clone(self))) {
+                Ok(()) => return,
+                Err(lease) => match lease.into_worker() {
+                    Some(returned) => worker = returned,
+                    None => return,
+                },
+            }
+        }
+        self.bury(worker);
+    }
+
+    /// Ends a worker, and orders another one where the pool would be too small without it.
+    fn bury(&self, worker: Worker) {
+        drop(worker);
+        let replace = {
+            let mut state = self.lock();
+            state.alive -= 1;
+            !state.stopping && state.alive + state.starting < self.start.limits.workers
+        };
+        if replace {
+            self.order_start(Duration::ZERO);
+        }
+    }
+
+    fn order_start(&self, after: Duration) {
+        self.lock().starting += 1;
+        // The starter ends only with the pool, when nobody needs a worker any more.
+        let _ = self.starter.send(starter::Order { at: Instant::now() + after });
+    }
+
+    fn not_started(&self) -> Trouble {
+        let reason = self.lock().start_error.clone();
+        Trouble::NotStarted { max_workers: self.start.limits.max_workers, reason }
+    }
+}
+
+impl Trouble {
+    /// As the client sees it. `timed_out` is the message for a script that took too long.
+    pub fn failure(self, timed_out: impl FnOnce() -> String) -> Failure {
+        match self {
+            Self::TimedOut => Failure::new(408, timed_out()),
+            Self::QueueFull { queue_size } => Failure::new(503, "The server is too busy.")
+                .info(format!(
+                    "{queue_size} requests are waiting already, the limit of TABPY_QUEUE_SIZE. Try again later; \
+                     more workers (TABPY_MAX_WORKERS) or shorter scripts make the queue move faster."
+                ))
+                .retry_after(5),
+            Self::NotStarted { max_workers, reason: None } => {
+                Failure::new(503, "The script was not started: all workers were busy until its time was over.")
+                    .info(format!(
+                        "Other scripts kept up to {max_workers} workers busy, the limit of TABPY_MAX_WORKERS. \
+                         Try again later, or raise that setting if the machine has memory for more."
+                    ))
+                    .retry_after(5)
+            }
+            Self::NotStarted { reason: Some(reason), .. } => {
+                Failure::new(503, "The script was not started: no Python worker could be started.")
+                    .info(reason)
+                    .retry_after(5)
+            }
+            Self::Died { how } => Failure::new(500, "Error processing script").info(how),
+            Self::Stopping => Failure::new(503, "The server is stopping.").info("Try again in a moment.").retry_after(5),
+        }
+    }
+}

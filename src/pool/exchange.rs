@@ -1,0 +1,118 @@
+//! One request and its reply over a worker's wire: one write, and as few reads as the reply needs,
+//! while what the script prints goes to the log.
+
+use std::io::{self, ErrorKind, IoSlice};
+
+use bytes::{Bytes, BytesMut};
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+
+use super::output::Printed;
+use super::process::Worker;
+use super::{Job, Limits};
+use crate::wire::{self, Reply, Request};
+
+/// Enough for the reply to a tiny request, header included.
+const FIRST_READ: usize = 4096;
+
+/// Error bodies may be longer than the answer that was allowed.
+const ERROR_ALLOWANCE: usize = 8 << 20;
+
+pub(super) struct Done {
+    pub(super) reply: Reply,
+    pub(super) body: Bytes,
+}
+
+/// Why there is no reply.
+pub(super) enum Lost {
+    /// The request was never whole on the other side.
+    BeforeItBegan,
+    /// The worker ended, or said what no worker says.
+    Meanwhile,
+}
+
+impl Worker {
+    pub(super) async fn exchange(&mut self, job: &Job, limits: &Limits) -> Result<Done, Lost> {
+        self.served += 1;
+        let id = self.served;
+        let (wire, output) = self.watched().map_err(|_| Lost::BeforeItBegan)?;
+        let request = Request {
+            task: job.task,
+            id,
+            name_length: u32::try_from(job.name.len()).unwrap_or(0),
+            body_length: job.body.len() as u64,
+        };
+        send(wire, &request, job).await.map_err(|_| Lost::BeforeItBegan)?;
+        let mut printed = Printed::new(limits.script_output_bytes);
+        let received = receive(wire, output, &mut printed, limits.max_response_bytes).await;
+        // What was printed before the reply is in the pipe by now.
+        printed.drain(output);
+        printed.finish();
+        match received {
+            Ok(Some(done)) if done.reply.id == id => Ok(done),
+            _ => Err(Lost::Meanwhile),
+        }
+    }
+}
+
+async fn send(wire: &UnixStream, request: &Request, job: &Job) -> io::Result<()> {
+    let header = request.encode();
+    let mut slices = [IoSlice::new(&header), IoSlice::new(job.name.as_bytes()), IoSlice::new(&job.body)];
+    let mut rest = &mut slices[..];
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        match wire.try_write_vectored(rest) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut rest, written),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => wire.writable().await?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The reply, or `None` when the worker's end closed or sent what is no reply.
+async fn receive(
+    wire: &UnixStream,
+    output: &pipe::Receiver,
+    printed: &mut Printed,
+    max_response_bytes: usize,
+) -> io::Result<Option<Done>> {
+    let mut received = BytesMut::with_capacity(FIRST_READ);
+    let mut whole = None;
+    loop {
+        if let (None, Some(header)) = (whole, received.first_chunk::<{ wire::HEADER }>()) {
+            let Ok(reply) = Reply::decode(header) else { return Ok(None) };
+            let Some(length) = usize::try_from(reply.body_length)
+                .ok()
+                .filter(|length| *length <= max_response_bytes.saturating_add(ERROR_ALLOWANCE))
+            else {
+                return Ok(None);
+            };
+            received.reserve((wire::HEADER + length).saturating_sub(received.len()));
+            whole = Some((reply, wire::HEADER + length));
+        }
+        if let Some((reply, length)) = whole
+            && received.len() >= length
+        {
+            if received.len() > length {
+                return Ok(None);
+            }
+            return Ok(Some(Done { reply, body: received.freeze().slice(wire::HEADER..) }));
+        }
+        match wire.try_read_buf(&mut received) {
+            Ok(0) => return Ok(None),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                tokio::select! {
+                    ready = wire.readable() => ready?,
+                    ready = output.readable(), if printed.is_open() => {
+                        ready?;
+                        printed.drain(output);
+                    }
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! A worker that belongs to one request. It goes back to the pool when its work is whole; dropped in
+//! the middle of it (the deadline passed, the client left) it is killed with everything it started.
+
+use std::sync::Arc;
+
+use super::exchange::{Done, Lost};
+use super::process::Worker;
+use super::{Job, Shared};
+
+pub(super) struct Lease {
+    worker: Option<Worker>,
+    shared: Arc<Shared>,
+    /// Whether the worker is in the middle of something.
+    working: bool,
+}
+
+impl Lease {
+    pub(super) fn new(worker: Worker, shared: Arc<Shared>) -> Self {
+        Self { worker: Some(worker), shared, working: false }
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.worker.as_ref().map_or(0, |worker| worker.number)
+    }
+
+    /// The worker itself; dropping what is left of the lease does nothing.
+    pub(super) fn into_worker(mut self) -> Option<Worker> {
+        self.worker.take()
+    }
+
+    pub(super) async fn exchange(&mut self, job: &Job) -> Result<Done, Lost> {
+        let Some(worker) = self.worker.as_mut() else { return Err(Lost::BeforeItBegan) };
+        self.working = true;
+        let done = worker.exchange(job, &self.shared.start.limits).await?;
+        self.working = false;
+        Ok(done)
+    }
+
+    /// How the worker's process ended, after it did.
+    pub(super) async fn how_it_ended(&mut self) -> String {
+        match self.worker.as_mut() {
+            Some(worker) => worker.how_it_ended().await,
+            None => String::new(),
+        }
+    }
+
+    /// Returns the worker, unless it has served long enough.
+    pub(super) fn give_back(mut self) {
+        if let Some(worker) = self.worker.take() {
+            if worker.served >= self.shared.start.limits.worker_requests {
+                self.shared.bury(worker);
+            } else {
+                self.shared.give(worker);
+            }
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(worker) = self.worker.take() else { return };
+        if self.working {
+            self.shared.bury(worker);
+        } else {
+            self.shared.give(worker);
+        }
+    }
+}

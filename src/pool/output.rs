@@ -1,0 +1,74 @@
+//! What a script prints, line by line into the log, with the request's id from the span around it.
+//! Bounded: a script that floods its output is read to the end, so that it does not block, but the
+//! log stops at the limit and says so.
+
+use std::io::ErrorKind;
+
+use tokio::net::unix::pipe;
+
+pub(super) struct Printed {
+    line: Vec<u8>,
+    /// Bytes that may still be logged.
+    allowed: usize,
+    limit: usize,
+    dropped: usize,
+    open: bool,
+}
+
+impl Printed {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { line: Vec::new(), allowed: limit, limit, dropped: 0, open: true }
+    }
+
+    /// Whether more may come: the pipe is closed when the worker has ended.
+    pub(super) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Takes what is there, without waiting.
+    pub(super) fn drain(&mut self, output: &pipe::Receiver) {
+        let mut chunk = [0; 8192];
+        while self.open {
+            match output.try_read(&mut chunk) {
+                Ok(0) => self.open = false,
+                Ok(length) => self.take(&chunk[..length]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(_) => self.open = false,
+            }
+        }
+    }
+
+    /// Logs what is left, and what was left out.
+    pub(super) fn finish(mut self) {
+        self.log_line();
+        if self.dropped > 0 {
+            tracing::warn!(
+                target: "script",
+                "the script printed {} more bytes than the {} KB of TABPY_SCRIPT_OUTPUT_KB; they are not logged",
+                self.dropped,
+                self.limit >> 10
+            );
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        let taken = bytes.len().min(self.allowed);
+        self.allowed -= taken;
+        self.dropped += bytes.len() - taken;
+        for part in bytes[..taken].split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(part);
+            if part.ends_with(b"\n") {
+                self.log_line();
+            }
+        }
+    }
+
+    fn log_line(&mut self) {
+        let text = String::from_utf8_lossy(&self.line);
+        let text = text.trim_end_matches(['\n', '\r']);
+        if !text.is_empty() {
+            tracing::info!(target: "script", "{text}");
+        }
+        self.line.clear();
+    }
+}

@@ -1,0 +1,184 @@
+//! One worker process and the two descriptors that lead to it: the wire, and what it prints. The
+//! process ends with its handle. A handle's descriptors are watched by the runtime of the thread that
+//! used it last, since a wake-up that crosses threads costs more than all the rest of a tiny call.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as BlockingStream;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal};
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+
+use super::Start;
+use crate::wire::{self, Hello, Reply, Request, Task};
+
+/// How long a worker may take to import what it is to preload.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(60);
+
+pub(super) struct Worker {
+    pub(super) number: u64,
+    /// Requests answered.
+    pub(super) served: u64,
+    /// When it became idle.
+    pub(super) rested: Instant,
+    channel: Channel,
+    process: Process,
+}
+
+/// The descriptors, by who watches them.
+enum Channel {
+    Unwatched { wire: BlockingStream, output: OwnedFd },
+    Watched { home: ThreadId, wire: UnixStream, output: pipe::Receiver },
+    /// Between the two, and after a failure to pass from one to the other.
+    Gone,
+}
+
+/// The child; killed and waited for when it is dropped.
+struct Process {
+    child: Option<Child>,
+}
+
+impl Worker {
+    /// Starts the process. It says hello later, see [`Self::greet`].
+    ///
+    /// The thread that calls must live as long as the server: the kernel ends a worker when the
+    /// thread that started it ends.
+    pub(super) fn start(number: u64, start: &Start) -> io::Result<Self> {
+        let (mine, theirs) = BlockingStream::pair()?;
+        let (output, printing) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        let child = Command::new("/proc/self/exe")
+            .arg("worker")
+            .env_clear()
+            .envs(start.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::from(printing.try_clone()?))
+            .stderr(Stdio::from(printing))
+            .spawn()?;
+        Ok(Self {
+            number,
+            served: 0,
+            rested: Instant::now(),
+            channel: Channel::Unwatched { wire: mine, output },
+            process: Process { child: Some(child) },
+        })
+    }
+
+    /// Tells the worker what it is for, and waits until it is ready.
+    pub(super) fn greet(&mut self, start: &Start) -> anyhow::Result<Hello> {
+        let Channel::Unwatched { wire, .. } = &mut self.channel else { bail!(wire::BrokenWire) };
+        let setup = serde_json::to_vec(&start.setup)?;
+        let request = Request { task: Task::Setup, id: 0, name_length: 0, body_length: setup.len() as u64 };
+        wire.write_all(&request.encode())?;
+        wire.write_all(&setup)?;
+        wire.set_read_timeout(Some(HELLO_TIMEOUT))?;
+        let mut header = [0; wire::HEADER];
+        if wire.read_exact(&mut header).is_err() {
+            bail!("the worker did not get ready: {}", self.process.how_it_ended());
+        }
+        let reply = Reply::decode(&header)?;
+        let mut body = Vec::new();
+        wire.take(reply.body_length.min(1 << 20)).read_to_end(&mut body)?;
+        if reply.status != 200 {
+            bail!("{}", String::from_utf8_lossy(&body));
+        }
+        let hello: Hello = serde_json::from_slice(&body).context("the worker's first words")?;
+        if hello.protocol != wire::PROTOCOL {
+            bail!(wire::BrokenWire);
+        }
+        wire.set_read_timeout(None)?;
+        wire.set_nonblocking(true)?;
+        Ok(hello)
+    }
+
+    pub(super) fn is_at_home(&self, here: ThreadId) -> bool {
+        matches!(&self.channel, Channel::Watched { home, .. } if *home == here)
+    }
+
+    /// The descriptors, watched by this thread's runtime.
+    pub(super) fn watched(&mut self) -> io::Result<(&UnixStream, &pipe::Receiver)> {
+        let here = std::thread::current().id();
+        if !self.is_at_home(here) {
+            let (wire, output) = match std::mem::replace(&mut self.channel, Channel::Gone) {
+                Channel::Unwatched { wire, output } => (wire, output),
+                Channel::Watched { wire, output, .. } => (wire.into_std()?, output.into_nonblocking_fd()?),
+                Channel::Gone => return Err(io::ErrorKind::NotConnected.into()),
+            };
+            self.channel = Channel::Watched {
+                home: here,
+                wire: UnixStream::from_std(wire)?,
+                output: pipe::Receiver::from_owned_fd(output)?,
+            };
+        }
+        match &self.channel {
+            Channel::Watched { wire, output, .. } => Ok((wire, output)),
+            _ => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// How the process ended, in words for the one whose script it was.
+    pub(super) async fn how_it_ended(&mut self) -> String {
+        let mut process = Process { child: self.process.child.take() };
+        let told = tokio::task::spawn_blocking(move || process.how_it_ended());
+        told.await.unwrap_or_else(|_| ENDED.to_owned())
+    }
+}
+
+const ENDED: &str = "The script ended its Python process";
+
+impl Process {
+    /// Waits a little for an end that has been announced by a closed wire, else makes it happen.
+    fn how_it_ended(&mut self) -> String {
+        let Some(child) = self.child.as_mut() else { return ENDED.to_owned() };
+        let patience = Instant::now() + Duration::from_secs(1);
+        while Instant::now() < patience {
+            match child.try_wait() {
+                Ok(Some(status)) => return describe(status),
+                Ok(None) => std::thread::sleep(Duration::from_millis(2)),
+                Err(_) => break,
+            }
+        }
+        format!("{ENDED}'s connection to the server")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        if let Some(leader) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+            // The worker leads a process group of its own: what its script started goes with it.
+            let _ = rustix::process::kill_process_group(leader, Signal::KILL);
+        }
+        let _ = child.kill();
+        // A process takes its time to give back its memory, and a runtime's thread must not wait for it.
+        let waiting = std::thread::Builder::new().name("reaper".to_owned()).spawn(move || {
+            let _ = child.wait();
+        });
+        drop(waiting);
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("{ENDED} (exit code {code})."),
+        (None, Some(signal)) => format!("{ENDED} (signal {signal}{}).", meaning(signal)),
+        (None, None) => format!("{ENDED}."),
+    }
+}
+
+fn meaning(signal: i32) -> &'static str {
+    match Signal::from_named_raw(signal) {
+        Some(Signal::SEGV) => ", a segmentation fault in a native library",
+        Some(Signal::ABORT) => ", an abort in a native library",
+        Some(Signal::KILL) => ", killed; the machine may be out of memory",
+        Some(Signal::BUS) => ", a bus error in a native library",
+        Some(Signal::FPE) => ", an arithmetic error in a native library",
+        Some(Signal::ILL) => ", an instruction that this machine lacks",
+        _ => "",
+    }
+}

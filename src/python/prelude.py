@@ -1,0 +1,209 @@
+"""What the worker prepares in Python itself: compiling a user's script, the names that scripts use
+without importing them, and the `tabpy` object. Runs once when a worker starts; only `compile_script`
+is called again, and only for a script that this worker has not seen."""
+
+import ast
+import builtins
+import importlib
+import re
+import signal
+import sys
+import types
+
+SCRIPT = "<script>"
+
+# TabPy's module imports these, so scripts in the field use them without an import of their own.
+# Prep's wrapper relies on `pd`.
+PROVIDED = {
+    "pandas": ("pandas", None),
+    "pd": ("pandas", None),
+    "json": ("json", None),
+    "requests": ("requests", None),
+    "logging": ("logging", None),
+    "uuid": ("uuid", None),
+    "simplejson": ("simplejson", None),
+    "pyarrow": ("pyarrow", None),
+    "timedelta": ("datetime", "timedelta"),
+}
+
+# A script that looks names up at run time may reach any of the provided ones.
+DYNAMIC = {"eval", "exec", "globals", "compile", "__builtins__", "builtins"}
+
+DID_NOT_RESPOND = (
+    "The endpoint you're trying to query did not respond. Please make sure the endpoint exists "
+    "and the correct set of arguments are provided."
+)
+
+
+class EmptyScript(Exception):
+    """The script holds no statement."""
+
+
+class Failed(dict):
+    """What `tabpy.query` returns when it fails; reading its response says why."""
+
+    def __missing__(self, key):
+        error = KeyError(key)
+        if key == "response":
+            error.tabpy_reason = self.get("info") or self.get("message")
+        raise error
+
+
+class TabPy:
+    """The `tabpy` that scripts see."""
+
+    __slots__ = ()
+
+    def query(self, name, *args, **kwargs):
+        return Failed(message="UnknownURI", info=f"Endpoint '{name}' does not exist")
+
+
+def compile_script(source, argument_names):
+    """The code object of the script as a function's body, and the provided names that it may use.
+
+    The text is compiled as it stands, so strings and line numbers stay the user's own."""
+    body = _parse(source)
+    if not body:
+        raise EmptyScript
+    parameters = ", ".join(["tabpy", *argument_names])
+    module = ast.parse(f"def _user_script({parameters}): pass", SCRIPT)
+    module.body[0].body = body
+    try:
+        compiled = compile(module, SCRIPT, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        error.filename = "<string>"
+        raise
+    code = next(c for c in compiled.co_consts if isinstance(c, types.CodeType))
+    names = _names(code)
+    if names & DYNAMIC:
+        provided = list(PROVIDED)
+    else:
+        provided = [name for name in PROVIDED if name in names]
+    return code, provided, "_user_script" in names
+
+
+def _parse(source):
+    try:
+        return ast.parse(source, "<string>").body
+    except IndentationError as error:
+        # Tableau users indent a whole script to fit their calculation: TabPy takes that.
+        body = _parse_indented(source)
+        if body is not None:
+            return body
+        # The last word is TabPy's own form: what it takes, we take.
+        body = _parse_as_tabpy(source)
+        if body is not None:
+            return body
+        raise error from None
+
+
+def _parse_indented(source):
+    try:
+        tree = ast.parse("if 1:\n" + source, "<string>")
+    except SyntaxError:
+        return None
+    if len(tree.body) != 1 or tree.body[0].orelse:
+        return None
+    ast.increment_lineno(tree, -1)
+    return tree.body[0].body
+
+
+def _parse_as_tabpy(source):
+    text = "def _user_script():\n" + "".join(f" {line}\n" for line in source.splitlines())
+    try:
+        tree = ast.parse(text, "<string>")
+    except SyntaxError:
+        return None
+    ast.increment_lineno(tree, -1)
+    return tree.body[0].body
+
+
+def _names(code):
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= _names(constant)
+    return names
+
+
+def provide(name):
+    """The object behind a provided name, or None where its package is not installed."""
+    module, attribute = PROVIDED[name]
+    try:
+        found = importlib.import_module(module)
+    except ImportError:
+        return None
+    return found if attribute is None else getattr(found, attribute)
+
+
+def source_line(source, number):
+    """One line of the script, as Python counts lines, short enough to show."""
+    lines = re.split(r"\r\n|\r|\n", source)
+    if not 1 <= number <= len(lines):
+        return ""
+    line = lines[number - 1].strip()
+    return line if len(line) <= 160 else line[:157] + "..."
+
+
+def describe(error, source, compiling):
+    """TabPy's `Type : text`, and then the user's own line."""
+    try:
+        text = str(error)
+    except BaseException as second:
+        text = f"(its text could not be made: {type(second).__name__})"
+    if len(text) > 100_000:
+        text = text[:100_000] + "..."
+    text = f"{type(error).__name__} : {text}"
+    number = _line_of(error, compiling)
+    if number is None:
+        return text
+    line = source_line(source, number)
+    return f"{text} (line {number}: {line})" if line else f"{text} (line {number})"
+
+
+def _line_of(error, compiling):
+    if compiling:
+        return error.lineno if isinstance(error, SyntaxError) else None
+    found = None
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == SCRIPT:
+            found = trace.tb_lineno
+        trace = trace.tb_next
+    return found
+
+
+def missing_response(error):
+    """The reason, when reading the response of a failed `tabpy.query` is what went wrong."""
+    if type(error) is not KeyError or error.args != ("response",):
+        return None
+    reason = getattr(error, "tabpy_reason", None)
+    return DID_NOT_RESPOND if reason is None else f"{DID_NOT_RESPOND} {reason}."
+
+
+def keep_signals():
+    """A platform sends SIGTERM to every process, but the server ends its workers itself. A handler
+    that does nothing, rather than SIG_IGN, because child processes would inherit that."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+
+
+def set_up_output():
+    """Line by line, so that what was printed before a script is stopped is in the log."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")
+
+
+def base_globals():
+    return {"__name__": "__main__", "__builtins__": builtins}
+
+
+def preload(modules):
+    """Imports what scripts are known to use; returns a sentence for each that is missing."""
+    warnings = []
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            warnings.append(f"{module} of TABPY_PRELOAD could not be imported: {type(error).__name__} : {error}")
+    return warnings

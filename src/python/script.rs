@@ -1,0 +1,95 @@
+//! A user's script: compiled once per worker, called with a fresh set of globals every time. The
+//! cache is bounded by the bytes of the scripts it holds; scripts are compared whole, never by hash.
+
+use std::collections::HashMap;
+
+use pyo3::exceptions::PySyntaxError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple};
+
+/// Scripts of a view are few and short; this bounds what a program that generates scripts can pile up.
+const CACHE_BYTES: usize = 8 << 20;
+
+/// A compiled script, ready to become a function.
+pub(super) struct Compiled {
+    code: Py<PyAny>,
+    /// Names that the script uses without importing them, with what stands behind them.
+    provided: Vec<(Py<PyString>, Py<PyAny>)>,
+    /// Whether the script speaks of itself, as a recursive one does.
+    names_itself: bool,
+}
+
+/// Compiled scripts by their text and their number of arguments.
+#[derive(Default)]
+pub(super) struct Scripts {
+    compiled: HashMap<Box<str>, Vec<(usize, Compiled)>>,
+    bytes: usize,
+}
+
+impl Scripts {
+    /// The compiled script, from the cache or anew.
+    pub(super) fn get<'cache>(
+        &'cache mut self,
+        prelude: &Bound<'_, PyModule>,
+        source: &Bound<'_, PyString>,
+        arguments: usize,
+    ) -> PyResult<&'cache Compiled> {
+        let text = source.to_str()?;
+        // Two look-ups, since a borrow that is returned from one branch spans the other.
+        if !self.holds(text, arguments) {
+            let compiled = compile(prelude, source, arguments)?;
+            if self.bytes > CACHE_BYTES {
+                self.compiled.clear();
+                self.bytes = 0;
+            }
+            self.bytes += text.len() + 1024;
+            self.compiled.entry(text.into()).or_default().push((arguments, compiled));
+        }
+        self.compiled
+            .get(text)
+            .and_then(|variants| variants.iter().find(|(count, _)| *count == arguments))
+            .map(|(_, compiled)| compiled)
+            .ok_or_else(|| PySyntaxError::new_err("the script could not be kept"))
+    }
+
+    fn holds(&self, text: &str, arguments: usize) -> bool {
+        self.compiled
+            .get(text)
+            .is_some_and(|variants| variants.iter().any(|(count, _)| *count == arguments))
+    }
+}
+
+impl Compiled {
+    /// The script as a function over `globals`, which nobody else holds.
+    pub(super) fn function<'py>(&self, globals: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
+        let py = globals.py();
+        for (name, object) in &self.provided {
+            globals.set_item(name, object)?;
+        }
+        let function = super::function::new(self.code.bind(py), globals)?;
+        if self.names_itself {
+            globals.set_item("_user_script", &function)?;
+        }
+        Ok(function)
+    }
+}
+
+fn compile(
+    prelude: &Bound<'_, PyModule>,
+    source: &Bound<'_, PyString>,
+    arguments: usize,
+) -> PyResult<Compiled> {
+    let py = prelude.py();
+    let names = PyList::new(py, (1..=arguments).map(|number| format!("_arg{number}")))?;
+    let made = prelude.getattr("compile_script")?.call1((source, names))?;
+    let (code, used, names_itself): (Bound<'_, PyAny>, Bound<'_, PyList>, Bound<'_, PyBool>) =
+        made.cast::<PyTuple>()?.extract()?;
+    let mut provided = Vec::new();
+    for name in used.iter() {
+        let object = prelude.getattr("provide")?.call1((&name,))?;
+        if !object.is_none() {
+            provided.push((name.cast_into::<PyString>()?.unbind(), object.unbind()));
+        }
+    }
+    Ok(Compiled { code: code.unbind(), provided, names_itself: names_itself.is_true() })
+}

@@ -1,0 +1,221 @@
+//! From a `Config` to a running server, in the order in which things must happen, and back to nothing.
+//! `/info` and the probes answer from the moment the port is bound; workers get ready behind that.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use actix_web::HttpServer;
+use actix_web::dev::Server;
+use anyhow::{Context as _, bail};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{Authentication, Config};
+use crate::credentials::{self, Credentials};
+use crate::http::{self, Admission, Service};
+use crate::pool::{Limits, Pool, Start};
+use crate::wire::{PROTOCOL, Setup};
+
+/// A platform's router keeps its connections open for about 90 s; who closes sooner loses requests.
+const KEEP_ALIVE: Duration = Duration::from_secs(95);
+
+/// A client must have sent its headers by then.
+const HEADERS: Duration = Duration::from_secs(15);
+
+/// More threads than this only take turns: a front thread answers tens of thousands of calls a second.
+const MOST_FRONT_THREADS: usize = 4;
+
+/// A server that is bound and answers.
+pub struct Application {
+    server: Server,
+    service: Arc<Service>,
+    port: u16,
+}
+
+impl Application {
+    /// Binds, and starts everything. Must be called within an actix system.
+    pub fn build(config: &Config) -> anyhow::Result<Self> {
+        let admission = admission(config)?;
+        let listeners = bind(&config.listen)?;
+        let port = listeners.first().map_or(0, |(_, address)| address.port());
+        let pool = Pool::new(workers(config)).context("the pool's thread could not be started")?;
+        let service = Arc::new(Service::new(config, admission, pool)?);
+        watch_password_file(&service)?;
+        let for_threads = Arc::clone(&service);
+        let threads = std::thread::available_parallelism().map_or(2, usize::from).min(MOST_FRONT_THREADS);
+        let mut server = HttpServer::new(move || http::application(&for_threads))
+            .workers(threads)
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(HEADERS)
+            .shutdown_timeout(config.shutdown_timeout.as_secs())
+            .tcp_nodelay(true)
+            .disable_signals();
+        for (listener, _) in listeners {
+            server = server.listen(listener)?;
+        }
+        announce(config, &service, port);
+        Ok(Self { server: server.run(), service, port })
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Serves until SIGTERM or SIGINT; then requests in flight finish, and nothing new begins.
+    pub async fn run_until_stopped(self) -> anyhow::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let handle = self.server.handle();
+        let service = Arc::clone(&self.service);
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("stopping: requests in flight may finish");
+            service.stopping.store(true, Ordering::Relaxed);
+            handle.stop(true).await;
+        });
+        let outcome = self.server.await.context("the server failed");
+        self.service.pool.stop();
+        tracing::info!("stopped");
+        outcome
+    }
+}
+
+fn admission(config: &Config) -> anyhow::Result<Admission> {
+    let credentials = match &config.authentication {
+        Authentication::OpenToAll | Authentication::OpenOnLoopback => return Ok(Admission::Open),
+        Authentication::Required { password_file, user } => {
+            Credentials::load(password_file.clone(), user.as_ref().map(credentials::from_environment))?
+        }
+        Authentication::MadeUp { path } => credentials::made_up(path)?,
+    };
+    Ok(Admission::Credentials(Arc::new(credentials)))
+}
+
+/// Every address of the list; one whose protocol the machine lacks may be missing.
+fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<(TcpListener, SocketAddr)>> {
+    let mut listeners = Vec::new();
+    let mut port = None;
+    let mut last_error = None;
+    for address in addresses {
+        let mut address = *address;
+        if let (0, Some(port)) = (address.port(), port) {
+            address.set_port(port);
+        }
+        match listen(address) {
+            Ok(listener) => {
+                let bound = listener.local_addr()?;
+                port = Some(bound.port());
+                listeners.push((listener, bound));
+            }
+            Err(error) if is_missing_protocol(&error) && addresses.len() > 1 => last_error = Some((address, error)),
+            Err(error) => bail!("cannot listen on {address}: {error}. {}", remedy(&error)),
+        }
+    }
+    match (listeners.is_empty(), last_error) {
+        (true, Some((address, error))) => bail!("cannot listen on {address}: {error}"),
+        (true, None) => bail!("there is no address to listen on; see TABPY_HOST"),
+        (false, _) => Ok(listeners),
+    }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
+    let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let socket = rustix::net::socket_with(
+        family,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        Some(ipproto::TCP),
+    )?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if address.is_ipv6() {
+        // IPv4 has a socket of its own.
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    rustix::net::bind(&socket, &address)?;
+    rustix::net::listen(&socket, 1024)?;
+    Ok(TcpListener::from(socket))
+}
+
+fn is_missing_protocol(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL | Errno::PROTONOSUPPORT)
+    )
+}
+
+fn remedy(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "Another program uses that port: stop it, or choose another port with PORT or TABPY_PORT."
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            "Ports below 1024 are for the administrator: choose another one with PORT or TABPY_PORT."
+        }
+        _ => "See TABPY_HOST and TABPY_PORT.",
+    }
+}
+
+fn workers(config: &Config) -> Start {
+    let pool = &config.pool;
+    Start {
+        limits: Limits {
+            workers: pool.workers,
+            max_workers: pool.max_workers,
+            queue_size: pool.queue_size,
+            max_response_bytes: pool.max_response_bytes,
+            script_output_bytes: pool.script_output_bytes,
+            worker_requests: pool.worker_requests,
+        },
+        setup: Setup {
+            protocol: PROTOCOL,
+            python: config.python.executable.to_string_lossy().into_owned(),
+            preload: config.python.preload.clone(),
+            max_response_bytes: pool.max_response_bytes,
+        },
+        environment: config.python.environment.clone(),
+    }
+}
+
+/// Reads the password file again when it changes.
+fn watch_password_file(service: &Arc<Service>) -> anyhow::Result<()> {
+    let Admission::Credentials(credentials) = &service.admission else { return Ok(()) };
+    let credentials = Arc::downgrade(credentials);
+    std::thread::Builder::new().name("passwords".to_owned()).spawn(move || {
+        while let Some(credentials) = credentials.upgrade() {
+            credentials.reload_if_changed();
+            drop(credentials);
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    })?;
+    Ok(())
+}
+
+fn announce(config: &Config, service: &Service, port: u16) {
+    let hosts: Vec<String> = config.listen.iter().map(|address| address.ip().to_string()).collect();
+    let authentication = match (&service.admission, &config.authentication) {
+        (Admission::Credentials(_), _) => "required",
+        (Admission::Open, Authentication::OpenToAll) => {
+            tracing::warn!(
+                "authentication is off: WHOEVER REACHES THIS PORT RUNS PYTHON ON THIS MACHINE. Set TABPY_USERNAME \
+                 and TABPY_PASSWORD, or TABPY_PWD_FILE, to ask for a password."
+            );
+            "off"
+        }
+        (Admission::Open, _) => "off, for this machine only",
+    };
+    tracing::info!(
+        port,
+        hosts = hosts.join(","),
+        authentication,
+        workers = config.pool.workers,
+        python = env!("TABPY_LINKED_PYTHON_VERSION"),
+        version = env!("CARGO_PKG_VERSION"),
+        "listening"
+    );
+}

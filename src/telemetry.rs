@@ -1,0 +1,61 @@
+//! What the server tells its operator: one line an event, the same fields everywhere. Fields that are
+//! recorded: request_id, method, path, status, user, client, tableau_user, duration_ms, queue_ms,
+//! worker, rows_in, rows_out. Never recorded: a body, a script's data, a header's credentials.
+
+mod buffer;
+mod request;
+
+use std::io::IsTerminal as _;
+
+use tracing::Level;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+pub use buffer::flush;
+pub use request::{Record, RequestSpan, Work};
+
+/// How a line is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Pretty,
+    Logfmt,
+    Json,
+}
+
+/// Installs the subscriber of the process; only the first call has an effect.
+pub fn start(level: Level, format: Format) {
+    let registry = tracing_subscriber::registry().with(LevelFilter::from_level(level));
+    let writer = buffer::Buffered::start;
+    let started = match format {
+        Format::Pretty => {
+            let layer = tracing_subscriber::fmt::layer()
+                .with_ansi(std::io::stdout().is_terminal())
+                .with_target(false)
+                .with_writer(writer);
+            registry.with(layer).try_init()
+        }
+        Format::Json => {
+            let layer = tracing_subscriber::fmt::layer()
+                .json()
+                .flatten_event(true)
+                .with_current_span(true)
+                .with_span_list(false)
+                .with_writer(writer);
+            registry.with(layer).try_init()
+        }
+        Format::Logfmt => {
+            let layer = tracing_logfmt::builder()
+                .with_timestamp(std::env::var_os("DYNO").is_none())
+                .with_target(false)
+                .with_span_name(false)
+                .with_span_path(false)
+                .layer()
+                .with_writer(writer);
+            registry.with(layer).try_init()
+        }
+    };
+    if let Err(error) = started {
+        tracing::debug!("a subscriber was there already: {error}");
+    }
+}

@@ -1,0 +1,81 @@
+//! The span around a request, with the id that every line about it carries, and the one line that says
+//! how it went.
+
+use std::time::{Duration, Instant};
+
+use actix_web::HttpMessage as _;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use tracing::Span;
+use tracing_actix_web::{RequestId, RootSpanBuilder};
+
+/// What is found out about a request while it is answered; kept among its extensions.
+#[derive(Debug, Clone)]
+pub struct Record {
+    began: Instant,
+    pub user: Option<std::sync::Arc<str>>,
+    pub work: Option<Work>,
+}
+
+/// What the pool did for a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Work {
+    pub worker: u64,
+    pub queued: Duration,
+    pub rows_in: u32,
+    pub rows_out: u32,
+}
+
+/// Builds the root span; see the fields in [`crate::telemetry`].
+pub struct RequestSpan;
+
+impl RootSpanBuilder for RequestSpan {
+    fn on_request_start(request: &ServiceRequest) -> Span {
+        let id = request.extensions().get::<RequestId>().copied();
+        request.extensions_mut().insert(Record { began: Instant::now(), user: None, work: None });
+        match id {
+            Some(id) => tracing::info_span!("request", request_id = %id),
+            None => Span::none(),
+        }
+    }
+
+    fn on_request_end<B: MessageBody>(_: Span, outcome: &Result<ServiceResponse<B>, actix_web::Error>) {
+        let Ok(response) = outcome else {
+            // actix turns the error into an answer; it is about the connection, not about a script.
+            tracing::info!("the request could not be answered");
+            return;
+        };
+        let request = response.request();
+        let extensions = request.extensions();
+        let Some(record) = extensions.get::<Record>() else { return };
+        let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let duration_ms = milliseconds(record.began.elapsed());
+        let (method, path, status) = (request.method().as_str(), request.path(), response.status().as_u16());
+        let user = record.user.as_deref();
+        let (client, tableau_user) = (header("TabPy-Client"), header("TabPy-User"));
+        match record.work {
+            Some(work) => tracing::info!(
+                method,
+                path,
+                status,
+                user,
+                client,
+                tableau_user,
+                duration_ms,
+                queue_ms = milliseconds(work.queued),
+                worker = work.worker,
+                rows_in = work.rows_in,
+                rows_out = work.rows_out,
+                "answered"
+            ),
+            None => {
+                tracing::info!(method, path, status, user, client, tableau_user, duration_ms, "answered");
+            }
+        }
+    }
+}
+
+/// With three decimals, which is what a clock can be trusted for.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
+}

@@ -1,0 +1,126 @@
+//! The child's loop: read a frame, let Python answer it, write a frame. A worker has one interpreter,
+//! answers one request at a time, and ends when the front's end of the socket closes. It never looks
+//! at a clock and never decides whether it is still trusted: the pool does.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+
+use anyhow::{Context as _, bail};
+
+use crate::python::{Interpreter, Outcome};
+use crate::wire::{self, Hello, Reply, Request, Setup, Task};
+
+/// What a tiny request needs in one read: header, script and data.
+const FIRST_READ: usize = 64 << 10;
+
+/// A buffer larger than this is given back after the request that needed it.
+const KEPT_BUFFER: usize = 1 << 20;
+
+/// Runs the worker until the front goes away.
+pub fn run() -> anyhow::Result<()> {
+    let stream = take_socket().context("the worker has no socket to the server")?;
+    let mut buffer = Vec::with_capacity(FIRST_READ);
+    let Some(first) = read_frame(&stream, &mut buffer)? else { return Ok(()) };
+    if first.task != Task::Setup {
+        bail!(wire::BrokenWire);
+    }
+    let setup: Setup = serde_json::from_slice(&buffer[wire::HEADER..])?;
+    if setup.protocol != wire::PROTOCOL {
+        bail!("the server speaks protocol {}, the worker {}", setup.protocol, wire::PROTOCOL);
+    }
+    let (mut interpreter, warnings) = match Interpreter::start(&setup) {
+        Ok(started) => started,
+        Err(error) => {
+            // The front logs the reason; on its own, this process could only print it.
+            let reason = format!("{error:#}");
+            write_frame(&stream, first.id, Outcome { status: 500, rows_in: 0, rows_out: 0 }, reason.as_bytes())?;
+            return Err(error);
+        }
+    };
+    let hello = Hello { protocol: wire::PROTOCOL, python_version: Interpreter::version(), warnings };
+    let hello = serde_json::to_vec(&hello)?;
+    write_frame(&stream, first.id, Outcome { status: 200, rows_in: 0, rows_out: 0 }, &hello)?;
+
+    while let Some(request) = read_frame(&stream, &mut buffer)? {
+        let reply = |outcome, body: &[u8]| write_frame(&stream, request.id, outcome, body);
+        let (name, body) = buffer[wire::HEADER..].split_at(request.name_length as usize);
+        match request.task {
+            Task::Evaluate => interpreter.evaluate(body, reply)?,
+            Task::Query => interpreter.query(&String::from_utf8_lossy(name), body, reply)?,
+            Task::Setup => bail!(wire::BrokenWire),
+        }
+        if buffer.capacity() > KEPT_BUFFER {
+            buffer = Vec::with_capacity(FIRST_READ);
+        }
+    }
+    Ok(())
+}
+
+/// The socket arrives as standard input. It moves out of the way, since scripts may read standard
+/// input, and their child processes inherit it.
+fn take_socket() -> io::Result<UnixStream> {
+    // A worker must not outlive the server, whatever its script is doing.
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    // A session of its own: what the terminal sends is for the server, and one kill reaches all.
+    rustix::process::setsid()?;
+    let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 64)?;
+    let nothing = std::fs::File::open("/dev/null")?;
+    rustix::stdio::dup2_stdin(nothing)?;
+    Ok(UnixStream::from(socket))
+}
+
+/// Reads one whole frame, header included, into `buffer`. `None` when the front has gone.
+fn read_frame(mut stream: &UnixStream, buffer: &mut Vec<u8>) -> anyhow::Result<Option<Request>> {
+    buffer.clear();
+    while buffer.len() < wire::HEADER {
+        // One read takes a whole tiny request; the spare capacity is not zeroed first.
+        match rustix::io::read(stream, rustix::buffer::spare_capacity(buffer)) {
+            Ok(0) if buffer.is_empty() => return Ok(None),
+            Ok(0) => bail!(wire::BrokenWire),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(io::Error::from(error).into()),
+        }
+    }
+    let mut header = [0; wire::HEADER];
+    header.copy_from_slice(&buffer[..wire::HEADER]);
+    let request = Request::decode(&header)?;
+    let whole = u64::from(request.name_length)
+        .checked_add(request.body_length)
+        .and_then(|length| usize::try_from(length).ok())
+        .and_then(|length| length.checked_add(wire::HEADER))
+        .ok_or(wire::BrokenWire)?;
+    if buffer.len() > whole {
+        bail!(wire::BrokenWire);
+    }
+    let missing = whole - buffer.len();
+    if missing > 0 {
+        buffer.reserve_exact(missing);
+        if io::Read::take(&mut stream, missing as u64).read_to_end(buffer)? < missing {
+            bail!(wire::BrokenWire);
+        }
+    }
+    Ok(Some(request))
+}
+
+fn write_frame(mut stream: &UnixStream, id: u64, outcome: Outcome, body: &[u8]) -> anyhow::Result<()> {
+    let header = Reply {
+        id,
+        status: outcome.status,
+        rows_in: u32::try_from(outcome.rows_in).unwrap_or(u32::MAX),
+        rows_out: u32::try_from(outcome.rows_out).unwrap_or(u32::MAX),
+        body_length: body.len() as u64,
+    }
+    .encode();
+    // Header and body in one write, or in as few as the socket's buffer allows.
+    let mut slices = [io::IoSlice::new(&header), io::IoSlice::new(body)];
+    let mut rest = &mut slices[..];
+    while !rest.is_empty() {
+        match stream.write_vectored(rest) {
+            Ok(0) => bail!(wire::BrokenWire),
+            Ok(written) => io::IoSlice::advance_slices(&mut rest, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
