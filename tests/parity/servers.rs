@@ -67,7 +67,7 @@ impl Pair {
         let mut tabpy = Command::new(tabpy_program()?);
         // Its own packages, never the caller's.
         tabpy.env_clear();
-        let mut ours = Command::new(std::env::var_os("PARITY_OURS").unwrap_or(env!("CARGO_BIN_EXE_tabpy-rs").into()));
+        let mut ours = Command::new(env!("CARGO_BIN_EXE_tabpy-rs"));
         ours.env_clear().env("TABPY_PYTHON", repository.join(".venv"));
         let mut tabpy = Server::spawn("TabPy", tabpy, setup);
         let mut ours = Server::spawn("tabpy-rs", ours, setup);
