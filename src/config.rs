@@ -23,6 +23,7 @@ pub use self::settings::{SETTINGS, Setting, Standing};
 use self::sources::{Raw, Sources};
 use self::values::Value;
 use crate::credentials::UserName;
+use crate::telemetry::Format;
 
 /// What the command line says about settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -141,8 +142,8 @@ pub struct PythonEnvironment {
     pub executable: PathBuf,
     /// `TABPY_PRELOAD`
     pub preload: Vec<String>,
-    /// `TABPY_SCRIPT_ENV`
-    pub script_env: Vec<String>,
+    /// The whole environment of a worker, `TABPY_SCRIPT_ENV` included.
+    pub environment: Vec<(String, String)>,
 }
 
 /// `TABPY_STATE_PATH` and the `state.ini` in it.
@@ -170,17 +171,13 @@ pub struct Log {
     /// `TABPY_LOG_LEVEL`
     pub level: tracing::Level,
     /// `TABPY_LOG_FORMAT`
-    pub format: LogFormat,
+    pub format: Format,
     /// `TABPY_LOG_DETAILS`
     pub details: bool,
+    /// Heroku writes its own.
+    pub timestamps: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    Pretty,
-    Logfmt,
-    Json,
-}
 
 /// What defaults depend on beside the environment.
 struct Machine {
@@ -206,6 +203,11 @@ impl Config {
             listening::decide(&sources, &raw, disable_auth_warning, &state_path, &mut warnings)?;
         let value = |name, text| Value::new(&sources, name, text);
         let on_heroku = raw.dyno.is_some();
+        let script_env = value("TABPY_SCRIPT_ENV", &raw.tabpy_script_env).names(
+            "",
+            |name| !name.contains('='),
+            "names of environment variables, parted by commas",
+        )?;
         Ok(Self {
             listen,
             authentication,
@@ -230,11 +232,7 @@ impl Config {
             python: PythonEnvironment {
                 executable: python::executable(&sources, &raw, &mut warnings)?,
                 preload: preload(&value("TABPY_PRELOAD", &raw.tabpy_preload))?,
-                script_env: value("TABPY_SCRIPT_ENV", &raw.tabpy_script_env).names(
-                    "",
-                    |name| !name.contains('='),
-                    "names of environment variables, parted by commas",
-                )?,
+                environment: sources.for_scripts(&script_env),
             },
             service: state::service(state_path)?,
             log: log(&sources, &raw, machine)?,
@@ -325,6 +323,7 @@ fn log(sources: &Sources, raw: &Raw, machine: &Machine) -> anyhow::Result<Log> {
     let level = Value::new(sources, "TABPY_LOG_LEVEL", &raw.tabpy_log_level);
     let format = Value::new(sources, "TABPY_LOG_FORMAT", &raw.tabpy_log_format);
     Ok(Log {
+        timestamps: raw.dyno.is_none(),
         level: match level.text().map(str::to_lowercase).as_deref() {
             None | Some("info") => tracing::Level::INFO,
             Some("error") => tracing::Level::ERROR,
@@ -334,10 +333,10 @@ fn log(sources: &Sources, raw: &Raw, machine: &Machine) -> anyhow::Result<Log> {
             Some(_) => return Err(level.wrong("error, warn, info, debug or trace")),
         },
         format: match format.text().map(str::to_lowercase).as_deref() {
-            None if machine.terminal => LogFormat::Pretty,
-            Some("pretty") => LogFormat::Pretty,
-            None | Some("logfmt") => LogFormat::Logfmt,
-            Some("json") => LogFormat::Json,
+            None if machine.terminal => Format::Pretty,
+            Some("pretty") => Format::Pretty,
+            None | Some("logfmt") => Format::Logfmt,
+            Some("json") => Format::Json,
             Some(_) => return Err(format.wrong("pretty, logfmt or json")),
         },
         details: raw

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpResponse};
 
-pub use service::Service;
+pub use service::{Admission, Service};
 
 /// The whole table. Whatever is not in it is 404, another method on what is in it is 405.
 pub fn routes(config: &mut ServiceConfig, prefix: &str) {

@@ -4,7 +4,10 @@
 pub mod config;
 pub mod credentials;
 pub mod failure;
+pub mod http;
 pub mod pool;
 pub mod python;
+pub mod startup;
+pub mod telemetry;
 pub mod wire;
 pub mod worker;

@@ -44,7 +44,7 @@ pub struct Start {
     pub limits: Limits,
     pub setup: Setup,
     /// The whole environment of a worker; nothing else of the server's reaches it.
-    pub environment: Vec<(std::ffi::OsString, std::ffi::OsString)>,
+    pub environment: Vec<(String, String)>,
 }
 
 /// Work for one worker.

@@ -8,7 +8,7 @@ mod request;
 use std::io::IsTerminal as _;
 
 use tracing::Level;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -24,8 +24,13 @@ pub enum Format {
 }
 
 /// Installs the subscriber of the process; only the first call has an effect.
-pub fn start(level: Level, format: Format) {
-    let registry = tracing_subscriber::registry().with(LevelFilter::from_level(level));
+pub fn start(level: Level, format: Format, timestamps: bool) {
+    // What the libraries below say in passing is for their developers.
+    let filter = Targets::new()
+        .with_default(level)
+        .with_target("actix_server", level.min(Level::WARN))
+        .with_target("actix_http", level.min(Level::WARN));
+    let registry = tracing_subscriber::registry().with(filter);
     let writer = buffer::Buffered::start;
     let started = match format {
         Format::Pretty => {
@@ -46,7 +51,7 @@ pub fn start(level: Level, format: Format) {
         }
         Format::Logfmt => {
             let layer = tracing_logfmt::builder()
-                .with_timestamp(std::env::var_os("DYNO").is_none())
+                .with_timestamp(timestamps)
                 .with_target(false)
                 .with_span_name(false)
                 .with_span_path(false)

@@ -20,6 +20,14 @@ const SURROUNDINGS: &[&str] = &["DYNO", "HOME", "VIRTUAL_ENV", "XDG_STATE_HOME"]
 /// Settings for which an empty text means something; elsewhere it counts as unset.
 const EMPTY_COUNTS: &[&str] = &["TABPY_LOG_DETAILS", "TABPY_PWD_FILE"];
 
+/// Language, time zone, network and number of threads: what scripts need and nobody hides.
+fn is_for_every_script(name: &str) -> bool {
+    ["PATH", "LANG", "TZ", "REQUESTS_CA_BUNDLE"].contains(&name)
+        || ["LC_", "SSL_", "OPENBLAS_"].iter().any(|start| name.starts_with(start))
+        || name.ends_with("_NUM_THREADS")
+        || name.to_ascii_lowercase().ends_with("_proxy")
+}
+
 /// Where a value was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Origin {
@@ -42,6 +50,8 @@ impl fmt::Display for Origin {
 #[derive(Default)]
 pub(super) struct Sources {
     values: BTreeMap<String, (String, Origin)>,
+    /// The environment and `.env` as they are, for what scripts may see of them.
+    surroundings: Pairs,
     pub(super) warnings: Vec<String>,
 }
 
@@ -66,7 +76,8 @@ impl Sources {
         dotenv: &Pairs,
         file: Option<(&Path, String)>,
     ) -> anyhow::Result<Self> {
-        let mut sources = Self::default();
+        let surroundings = environment.iter().chain(dotenv).cloned().collect();
+        let mut sources = Self { surroundings, ..Self::default() };
         for (name, value) in environment {
             sources.take(name, value, &Origin::Environment);
         }
@@ -93,6 +104,19 @@ impl Sources {
 
     pub(super) fn origin(&self, name: &str) -> String {
         self.values.get(name).map_or_else(|| "the default".to_owned(), |(_, origin)| origin.to_string())
+    }
+
+    /// The environment of a worker: what every program needs to find its way, and `allowed` by name.
+    pub(super) fn for_scripts(&self, allowed: &[String]) -> Pairs {
+        let mut pairs = Pairs::new();
+        for (name, value) in &self.surroundings {
+            let wanted = is_for_every_script(name) || allowed.contains(name);
+            // The environment comes first, and so it wins over `.env`.
+            if wanted && !pairs.iter().any(|(known, _)| known == name) {
+                pairs.push((name.clone(), value.clone()));
+            }
+        }
+        pairs
     }
 
     /// All values in one struct.

@@ -39,9 +39,8 @@ fn with_nothing_set_the_defaults_hold() {
     assert_eq!((config.pool.max_response_bytes, config.pool.script_output_bytes), (256 << 20, 64 << 10));
     assert_eq!(config.pool.worker_requests, 100_000);
     assert_eq!(config.python.preload, ["numpy", "pandas"]);
-    assert!(config.python.script_env.is_empty());
     assert_eq!(config.service.state_path, Path::new("/gone/tabpy-rs"));
-    assert_eq!((config.log.level, config.log.format), (tracing::Level::INFO, LogFormat::Logfmt));
+    assert_eq!((config.log.level, config.log.format), (tracing::Level::INFO, Format::Logfmt));
     assert!(!config.log.details);
     assert_eq!(config.shutdown_timeout, Duration::from_secs(25));
     assert_eq!(config.warnings, Vec::<String>::new());
@@ -182,12 +181,22 @@ fn log_details_are_on_for_anything_but_false() {
 #[test]
 fn lists_and_relative_paths() {
     let config = load(
-        &[("TABPY_PRELOAD", "none"), ("TABPY_SCRIPT_ENV", "A, B"), ("TABPY_STATIC_PATH", "pages")],
+        &[
+            ("TABPY_PRELOAD", "none"),
+            ("TABPY_SCRIPT_ENV", "A, B"),
+            ("TABPY_STATIC_PATH", "pages"),
+            ("A", "a"),
+            ("C", "c"),
+            ("LC_ALL", "C.UTF-8"),
+            ("TABPY_PASSWORD", "secret"),
+            ("TABPY_USERNAME", "ann"),
+        ],
         false,
     )
     .unwrap();
     assert!(config.python.preload.is_empty());
-    assert_eq!(config.python.script_env, ["A", "B"]);
+    let environment = [("A".to_owned(), "a".to_owned()), ("LC_ALL".to_owned(), "C.UTF-8".to_owned())];
+    assert_eq!(config.python.environment, environment);
     assert!(config.http.static_path.unwrap().is_absolute());
     assert_eq!(load(&[("TABPY_PRELOAD", "scipy.stats sklearn")], false).unwrap().python.preload.len(), 2);
 }

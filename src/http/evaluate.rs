@@ -66,10 +66,10 @@ pub(super) async fn work(
     Ok(response)
 }
 
-/// The error's own words, without the source line that may hold a secret.
+/// Which kind of error; its text and the source line may hold data.
 fn log_error(status: u16, body: &[u8]) {
     let error: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    let info = error.as_ref().and_then(|error| error["info"].as_str()).unwrap_or_default();
-    let kind = info.split(" : ").next().unwrap_or_default();
-    tracing::warn!(status, error = kind, "the script failed");
+    let text = |key| error.as_ref().and_then(|error| error[key].as_str()).unwrap_or_default();
+    let kind = text("info").split_once(" : ").map_or_else(|| text("message"), |(kind, _)| kind);
+    tracing::warn!(status, error = kind, "the request failed");
 }

@@ -57,7 +57,12 @@ fn try_describe(
         return written(404, &reason);
     }
     let source = source.cloned().unwrap_or_else(|| PyString::new(py, ""));
-    let info = prelude.getattr("describe")?.call1((value, source, stage == Stage::Compiling))?;
+    let info = prelude.getattr("describe")?.call1((
+        value,
+        error.traceback(py),
+        source,
+        stage == Stage::Compiling,
+    ))?;
     written(500, &info)
 }
 
@@ -66,7 +71,7 @@ pub(super) fn text(prelude: &Bound<'_, PyModule>, error: &PyErr) -> String {
     let py = prelude.py();
     let described = prelude
         .getattr("describe")
-        .and_then(|describe| describe.call1((error.value(py), "", false)))
+        .and_then(|describe| describe.call1((error.value(py), py.None(), "", false)))
         .map(|text| text.to_string());
     described.unwrap_or_else(|_| "RuntimeError : the body could not be read".to_owned())
 }

@@ -145,7 +145,7 @@ def source_line(source, number):
     return line if len(line) <= 160 else line[:157] + "..."
 
 
-def describe(error, source, compiling):
+def describe(error, trace, source, compiling):
     """TabPy's `Type : text`, and then the user's own line."""
     try:
         text = str(error)
@@ -154,18 +154,17 @@ def describe(error, source, compiling):
     if len(text) > 100_000:
         text = text[:100_000] + "..."
     text = f"{type(error).__name__} : {text}"
-    number = _line_of(error, compiling)
+    number = _line_of(error, trace, compiling)
     if number is None:
         return text
     line = source_line(source, number)
     return f"{text} (line {number}: {line})" if line else f"{text} (line {number})"
 
 
-def _line_of(error, compiling):
+def _line_of(error, trace, compiling):
     if compiling:
         return error.lineno if isinstance(error, SyntaxError) else None
     found = None
-    trace = error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == SCRIPT:
             found = trace.tb_lineno
