@@ -35,7 +35,7 @@ pub(crate) struct Case {
     data: Option<String>,
     body: Option<String>,
     body_base64: Option<String>,
-    /// `<<900*[>>` in the body stands for 900 brackets.
+    /// `<<900*[>>` stands for 900 brackets.
     #[serde(default)]
     expand: bool,
     /// Spaces are appended up to this length.
@@ -92,6 +92,9 @@ pub(crate) struct Ours {
     pub(crate) body_contains: Vec<String>,
     /// Status, type and message are TabPy's; `info` is TabPy's, and then more, with these in it.
     pub(crate) goes_on: Option<Vec<String>>,
+    /// With `goes_on`: TabPy's line numbers are lowered by the one line that it puts above a script.
+    #[serde(default)]
+    pub(crate) own_line: bool,
     /// `Name: value`, or `Name:` for a header that is absent.
     #[serde(default)]
     pub(crate) headers: Vec<String>,
@@ -128,6 +131,7 @@ impl Case {
     /// The bytes that go over the connection.
     pub(crate) fn request(&self, prefix: &str, host: &str) -> Vec<u8> {
         if let Some(raw) = &self.raw {
+            let raw = if self.expand { expanded(raw) } else { raw.clone() };
             return raw.replace("{host}", host).replace('\n', "\r\n").into_bytes();
         }
         let body = self.body();

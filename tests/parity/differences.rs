@@ -22,8 +22,12 @@ pub(crate) fn listed() -> BTreeMap<String, Row> {
         let Some((id, rest)) = line.strip_prefix("| `").and_then(|line| line.split_once("` |")) else {
             continue;
         };
-        let cells: Vec<String> =
-            rest.trim_end_matches('|').replace("\\|", "&").split('|').map(|cell| cell.trim().into()).collect();
+        let cells: Vec<String> = rest
+            .trim_end_matches('|')
+            .replace("\\|", "&")
+            .split('|')
+            .map(|cell| cell.trim().into())
+            .collect();
         assert_eq!(cells.len(), 3, "the row `{id}` has three columns after its id");
         let before = rows.insert(id.to_owned(), Row { cells, seen_in_an_answer });
         assert!(before.is_none(), "two rows are called `{id}`");

@@ -1,5 +1,5 @@
 //! Starts TabPy and this server on the same settings, each with a state folder of its own, and
-//! ends both when it is dropped. Nothing of the environment but PATH reaches them.
+//! ends both when it is dropped. Nothing of the caller's environment reaches them.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -135,6 +135,8 @@ impl Server {
             .args(["--config=tabpy.conf", "--disable-auth-warning"])
             .current_dir(folder.path())
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            // Something that scripts should not see.
+            .env("PARITY_SECRET", "secret")
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
