@@ -178,7 +178,6 @@ pub struct Log {
     pub timestamps: bool,
 }
 
-
 /// What defaults depend on beside the environment.
 struct Machine {
     cores: usize,

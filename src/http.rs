@@ -26,9 +26,7 @@ pub fn routes(config: &mut ServiceConfig, prefix: &str) {
         .service(resource("/info").route(web::get().to(service::info)))
         .service(resource("/evaluate").route(web::post().to(evaluate::evaluate)))
         .service(
-            resource("/query/{name}")
-                .route(web::get().to(query::query))
-                .route(web::post().to(query::query)),
+            resource("/query/{name}").route(web::get().to(query::query)).route(web::post().to(query::query)),
         )
         .service(
             resource("/endpoints")
@@ -47,7 +45,9 @@ pub fn routes(config: &mut ServiceConfig, prefix: &str) {
             resource("/configurations/endpoint_upload_destination")
                 .route(web::get().to(endpoints::upload_destination)),
         )
-        .service(resource("/healthz").route(web::get().to(health::alive)).route(web::head().to(health::alive)))
+        .service(
+            resource("/healthz").route(web::get().to(health::alive)).route(web::head().to(health::alive)),
+        )
         .service(resource("/readyz").route(web::get().to(health::ready)).route(web::head().to(health::ready)))
         .service(resource("/assets/page.css").route(web::get().to(pages::style)))
         .service(resource("/").route(page()).route(web::head().to(pages::index)))

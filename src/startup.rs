@@ -111,7 +111,9 @@ fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<(TcpListener, SocketAddr
                 port = Some(bound.port());
                 listeners.push((listener, bound));
             }
-            Err(error) if is_missing_protocol(&error) && addresses.len() > 1 => last_error = Some((address, error)),
+            Err(error) if is_missing_protocol(&error) && addresses.len() > 1 => {
+                last_error = Some((address, error))
+            }
             Err(error) => bail!("cannot listen on {address}: {error}. {}", remedy(&error)),
         }
     }
@@ -176,6 +178,7 @@ fn workers(config: &Config) -> Start {
             protocol: PROTOCOL,
             python: config.python.executable.to_string_lossy().into_owned(),
             preload: config.python.preload.clone(),
+            import_in_worker: Vec::new(),
             max_response_bytes: pool.max_response_bytes,
         },
         environment: config.python.environment.clone(),

@@ -81,10 +81,11 @@ pub(super) async fn not_found(request: HttpRequest) -> HttpResponse {
 }
 
 pub(super) async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
-    refused(
-        &Failure::new(405, "Method Not Allowed")
-            .info(format!("{} does not take the method {}", request.path(), request.method())),
-    )
+    refused(&Failure::new(405, "Method Not Allowed").info(format!(
+        "{} does not take the method {}",
+        request.path(),
+        request.method()
+    )))
 }
 
 fn builder(status: u16) -> HttpResponseBuilder {

@@ -19,7 +19,9 @@ pub(super) async fn admit<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
     let Some(service) = request.app_data::<web::Data<Service>>().cloned() else {
-        return Ok(request.into_response(refused(&Failure::new(500, "Internal error"))).map_into_right_body());
+        return Ok(request
+            .into_response(refused(&Failure::new(500, "Internal error")))
+            .map_into_right_body());
     };
     let admitted = match refuse(&request, &service).await {
         Some(response) => request.into_response(response).map_into_right_body(),

@@ -24,7 +24,12 @@ const READ_FOR_COURTESY: usize = 1 << 30;
 const COURTESY: Duration = Duration::from_secs(20);
 
 /// Reads the body; `limit` in bytes.
-pub(super) async fn read(request: &HttpRequest, mut payload: Payload, limit: usize, gzip: bool) -> Result<Bytes, Failure> {
+pub(super) async fn read(
+    request: &HttpRequest,
+    mut payload: Payload,
+    limit: usize,
+    gzip: bool,
+) -> Result<Bytes, Failure> {
     let announced = request
         .headers()
         .get(CONTENT_LENGTH)
@@ -42,9 +47,12 @@ pub(super) async fn read(request: &HttpRequest, mut payload: Payload, limit: usi
             gather(&mut inflated, limit, None).await
         }
         Some(encoding) if encoding.eq_ignore_ascii_case("gzip") => {
-            Err(Failure::new(400, "Compressed requests are switched off.").info("TABPY_GZIP_ENABLE is false."))
+            Err(Failure::new(400, "Compressed requests are switched off.")
+                .info("TABPY_GZIP_ENABLE is false."))
         }
-        Some(_) => Err(Failure::new(400, "The body's Content-Encoding is not supported.").info("Use gzip or none.")),
+        Some(_) => {
+            Err(Failure::new(400, "The body's Content-Encoding is not supported.").info("Use gzip or none."))
+        }
     }
 }
 

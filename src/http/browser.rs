@@ -23,9 +23,8 @@ pub(super) fn check(request: &ServiceRequest, service: &Service) -> Result<(), F
     // An Origin that is no text is nobody's own.
     let foreign = request.headers().contains_key(ORIGIN) || cross_site;
     if foreign && !trusted {
-        return Err(Failure::new(403, "A web page from another site may not run scripts on this server.").info(
-            "If that page is yours, name its origin as Access-Control-Allow-Origin in state.ini.",
-        ));
+        return Err(Failure::new(403, "A web page from another site may not run scripts on this server.")
+            .info("If that page is yours, name its origin as Access-Control-Allow-Origin in state.ini."));
     }
     Ok(())
 }

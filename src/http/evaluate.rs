@@ -13,7 +13,11 @@ use crate::pool::Job;
 use crate::telemetry::{Record, Work};
 use crate::wire::Task;
 
-pub(super) async fn evaluate(request: HttpRequest, payload: web::Payload, service: web::Data<Service>) -> Handled {
+pub(super) async fn evaluate(
+    request: HttpRequest,
+    payload: web::Payload,
+    service: web::Data<Service>,
+) -> Handled {
     let body = body::read(&request, payload, service.max_request_bytes, service.gzip).await?;
     if !service.evaluate_enabled {
         let message = "Ad-hoc scripts have been disabled on this analytics extension, please contact your \

@@ -128,7 +128,9 @@ fn info_body(config: &Config, authentication: bool) -> Vec<u8> {
     text("name", &service.name);
     body.extend_from_slice(b", \"versions\": {\"v1\": {\"features\": {");
     if authentication {
-        body.extend_from_slice(b"\"authentication\": {\"required\": true, \"methods\": {\"basic-auth\": {}}}, ");
+        body.extend_from_slice(
+            b"\"authentication\": {\"required\": true, \"methods\": {\"basic-auth\": {}}}, ",
+        );
     }
     let features = format!(
         "\"evaluate_enabled\": {}, \"gzip_enabled\": {}, \"arrow_enabled\": false}}}}}}}}",

@@ -42,7 +42,11 @@ impl<'py> Call<'py> {
         self.arguments.iter().map(json::rows).max().unwrap_or(0)
     }
 
-    pub(super) fn invoke(&self, function: &Bound<'py, PyAny>, tabpy: &Py<PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    pub(super) fn invoke(
+        &self,
+        function: &Bound<'py, PyAny>,
+        tabpy: &Py<PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = function.py();
         let tabpy = tabpy.bind(py);
         let arguments = PyTuple::new(py, std::iter::once(tabpy).chain(&self.arguments).collect::<Vec<_>>())?;

@@ -34,7 +34,8 @@ pub(super) fn describe(
         Err(second) => {
             let py = prelude.py();
             let name = error.get_type(py).name().map_or_else(|_| "Exception".to_owned(), |n| n.to_string());
-            let second = second.get_type(py).name().map_or_else(|_| "Exception".to_owned(), |n| n.to_string());
+            let second =
+                second.get_type(py).name().map_or_else(|_| "Exception".to_owned(), |n| n.to_string());
             let info = format!("{name} : (its text could not be made: {second})");
             Described { status: 500, body: Failure::new(500, MESSAGE).info(info).body() }
         }

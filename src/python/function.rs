@@ -13,7 +13,5 @@ pub(super) fn new<'py>(
     // SAFETY: both are live objects of the kinds that the call demands (`code` comes from
     // `compile_script`, which returns a code object without free variables), the GIL is held,
     // and the call returns a new reference or null with an exception set.
-    unsafe {
-        Bound::from_owned_ptr_or_err(code.py(), ffi::PyFunction_New(code.as_ptr(), globals.as_ptr()))
-    }
+    unsafe { Bound::from_owned_ptr_or_err(code.py(), ffi::PyFunction_New(code.as_ptr(), globals.as_ptr())) }
 }

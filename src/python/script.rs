@@ -53,9 +53,7 @@ impl Scripts {
     }
 
     fn holds(&self, text: &str, arguments: usize) -> bool {
-        self.compiled
-            .get(text)
-            .is_some_and(|variants| variants.iter().any(|(count, _)| *count == arguments))
+        self.compiled.get(text).is_some_and(|variants| variants.iter().any(|(count, _)| *count == arguments))
     }
 }
 

@@ -6,9 +6,22 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod authentication;
 mod bench;
+mod browser;
+mod command_line;
+mod deadline;
+mod death;
 mod evaluate;
+mod limits;
+mod openness;
+mod orders;
 mod output;
+mod protocol;
 mod scope;
 mod script_errors;
+mod secrets;
+mod service;
+mod settings;
+mod shutdown;
 mod values;

@@ -6,6 +6,7 @@
 #![allow(dead_code, unused_imports, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod client;
+pub mod orders;
 pub mod processes;
 pub mod server;
 

@@ -24,8 +24,9 @@ pub struct Exit {
     pub stderr: String,
 }
 
+#[derive(Clone)]
 pub struct Builder {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     port: u16,
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
@@ -48,7 +49,7 @@ impl Builder {
         ];
         let environment = defaults.map(|(name, value)| (name.to_owned(), value)).to_vec();
         fs::create_dir(folder.path().join("state")).unwrap();
-        Self { folder, port, environment, arguments: Vec::new() }
+        Self { folder: Arc::new(folder), port, environment, arguments: Vec::new() }
     }
 
     /// Sets a variable, in place of the bench's own if it has one.
@@ -132,12 +133,18 @@ impl Builder {
     /// Starts and waits until `/healthz` answers 200.
     #[track_caller]
     pub fn start(self) -> Server {
+        self.start_under("")
+    }
+
+    /// The same for a server whose routes have a prefix.
+    #[track_caller]
+    pub fn start_under(self, prefix: &str) -> Server {
         let mut child = self.command().spawn().unwrap();
         let output = Output::default();
         output.follow(child.stdout.take().unwrap(), false);
         output.follow(child.stderr.take().unwrap(), true);
-        let mut server = Server { child, output, port: self.port, folder: self.folder, ended: None };
-        server.await_probe("/healthz");
+        let mut server = Server { child, output, settings: self, ended: None };
+        server.await_probe(&format!("{prefix}/healthz"));
         server
     }
 }
@@ -145,8 +152,7 @@ impl Builder {
 pub struct Server {
     child: Child,
     output: Output,
-    port: u16,
-    folder: TempDir,
+    settings: Builder,
     ended: Option<ExitStatus>,
 }
 
@@ -187,12 +193,12 @@ impl Server {
 
     /// The status of a GET, or nothing while nobody listens.
     pub fn probe(&self, path: &str) -> Option<u16> {
-        drop(std::net::TcpStream::connect(("127.0.0.1", self.port)).ok()?);
+        drop(std::net::TcpStream::connect(("127.0.0.1", self.port())).ok()?);
         Some(self.get(path).status)
     }
 
     pub fn port(&self) -> u16 {
-        self.port
+        self.settings.port
     }
 
     pub fn pid(&self) -> u32 {
@@ -200,15 +206,15 @@ impl Server {
     }
 
     pub fn host(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("127.0.0.1:{}", self.port())
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.settings.folder.path().join(name)
     }
 
     pub fn connect(&self) -> Connection {
-        Connection::open(self.port)
+        Connection::open(self.port())
     }
 
     pub fn send(&self, request: &Request) -> Response {
@@ -279,6 +285,14 @@ impl Server {
             self.ended = wait_for(PATIENCE, || self.child.try_wait().unwrap());
         }
         self.ended.unwrap_or_else(|| panic!("it kept running; output:\n{}", self.log())).code()
+    }
+
+    /// Stops in order and starts again with the same folder, port and settings.
+    #[track_caller]
+    pub fn restart(self) -> Self {
+        let settings = self.settings.clone();
+        self.shutdown();
+        settings.start()
     }
 
     /// SIGTERM: it has to end with 0 and leave nothing behind.
