@@ -69,10 +69,8 @@ enum Framing {
     #[default]
     Length,
     Chunked,
-    /// Neither a length nor chunks.
+    /// Neither a length nor chunks, and so no body.
     None,
-    /// The length, but no body.
-    HeadOnly,
 }
 
 /// What is expected of our answer where it differs; what is absent is not looked at.
@@ -156,7 +154,7 @@ impl Case {
         bytes.extend_from_slice(head.as_bytes());
         bytes.extend_from_slice(b"\r\n");
         match (body, &self.framing) {
-            (None, _) | (_, Framing::HeadOnly) => {}
+            (None, _) | (_, Framing::None) => {}
             (Some(body), Framing::Chunked) => {
                 for chunk in body.chunks(16 * 1024) {
                     let _ = write!(bytes, "{:x}\r\n", chunk.len());
