@@ -6,6 +6,7 @@ fn main() -> anyhow::Result<()> {
     let mut arguments = Arguments::default();
     while let Some(a) = args.next() {
         match a.as_str() {
+            "worker" if args.next().is_some() => return tabpy_rs::worker::run_forker(),
             "worker" => return tabpy_rs::worker::run(),
             "--disable-auth-warning" => arguments.disable_auth_warning = true,
             _ => {

@@ -4,6 +4,7 @@
 //! is inside a request or an answer.
 
 mod exchange;
+mod forker;
 mod lease;
 mod output;
 mod process;
@@ -45,6 +46,17 @@ pub struct Start {
     pub setup: Setup,
     /// The whole environment of a worker; nothing else of the server's reaches it.
     pub environment: Vec<(String, String)>,
+}
+
+impl Start {
+    /// The environment of a worker. Numeric libraries would start a thread for each core of the host
+    /// in every worker, so they get one unless the operator says otherwise.
+    fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
+        const THREADS: [&str; 4] =
+            ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"];
+        let given = self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        THREADS.into_iter().map(|name| (name, "1")).chain(given)
+    }
 }
 
 /// Work for one worker.
@@ -107,7 +119,6 @@ struct State {
     stopping: bool,
     /// Why the last start failed, until one succeeds.
     start_error: Option<String>,
-    requests: u64,
 }
 
 struct Waiter {
@@ -212,6 +223,10 @@ impl Pool {
                 }
             }
             let (turn, mine) = oneshot::channel();
+            if state.waiting.is_empty() {
+                // The starter sleeps while nobody waits.
+                let _ = self.shared.starter.send(starter::Order::Look);
+            }
             state.waiting.push_back(Waiter { since: Instant::now(), turn });
             mine
         };
@@ -280,7 +295,7 @@ impl Shared {
     fn order_start(&self, after: Duration) {
         self.lock().starting += 1;
         // The starter ends only with the pool, when nobody needs a worker any more.
-        let _ = self.starter.send(starter::Order { at: Instant::now() + after });
+        let _ = self.starter.send(starter::Order::Start { at: Instant::now() + after });
     }
 
     fn not_started(&self) -> Trouble {

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod exception;
+mod fork;
 mod function;
 mod interpreter;
 mod json;
@@ -19,6 +20,7 @@ use crate::failure::Failure;
 use crate::wire::Setup;
 use arguments::Call;
 use exception::Stage;
+pub use fork::{Side, fork};
 use script::Scripts;
 
 /// What a request came to.
@@ -68,6 +70,25 @@ impl Interpreter {
             prelude: prelude.unbind(),
         };
         Ok((interpreter, warnings))
+    }
+
+    /// Modules that have left threads of their own behind, found by importing them one by one.
+    pub fn threaded_modules(&self) -> Vec<String> {
+        Python::attach(|py| {
+            let found = self.prelude.bind(py).getattr("THREADED").and_then(|found| found.extract());
+            found.unwrap_or_default()
+        })
+    }
+
+    /// What a copy of the interpreter does first: draws random numbers of its own, and imports what
+    /// could not be imported before the fork.
+    pub fn after_fork(&self, import: &[String]) -> Vec<String> {
+        Python::attach(|py| {
+            let prelude = self.prelude.bind(py);
+            let warnings =
+                prelude.getattr("after_fork").and_then(|after| after.call1((import.to_vec(),))?.extract());
+            warnings.unwrap_or_else(|error| vec![error.to_string()])
+        })
     }
 
     /// The version of Python, as `3.11.7`.

@@ -178,6 +178,7 @@ fn workers(config: &Config) -> Start {
             protocol: PROTOCOL,
             python: config.python.executable.to_string_lossy().into_owned(),
             preload: config.python.preload.clone(),
+            import_in_worker: Vec::new(),
             max_response_bytes: pool.max_response_bytes,
         },
         environment: config.python.environment.clone(),

@@ -53,9 +53,37 @@ pub struct Setup {
     pub python: String,
     /// Modules that are imported before the first request.
     pub preload: Vec<String>,
+    /// Modules that each worker imports for itself, because they leave threads behind that a copy
+    /// of the process would lack.
+    pub import_in_worker: Vec<String>,
     /// An answer longer than this is refused.
     pub max_response_bytes: usize,
 }
+
+/// What the fork server is asked, beside the two descriptors that come with it: the worker's wire
+/// and where it prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Fork {
+    pub number: u64,
+}
+
+/// What the fork server says.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Report {
+    /// It is ready to fork. Modules that left threads behind are named; the copies would lack those.
+    Ready { hello: Hello, threaded: Vec<String> },
+    /// It cannot work, and ends.
+    Failed { reason: String },
+    /// A worker was born; its pidfd comes with this.
+    Born { number: u64, pid: i32 },
+    /// A worker could not be made.
+    NotBorn { number: u64, reason: String },
+    /// A worker ended, in this way.
+    Ended { number: u64, code: Option<i32>, signal: Option<i32> },
+}
+
+/// The longest message to or from the fork server.
+pub const LONGEST_MESSAGE: usize = 64 << 10;
 
 /// The first thing that a worker says, as the body of its first reply.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -2,7 +2,10 @@
 //! answers one request at a time, and ends when the front's end of the socket closes. It never looks
 //! at a clock and never decides whether it is still trusted: the pool does.
 
+mod forker;
+
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use anyhow::{Context as _, bail};
@@ -18,7 +21,8 @@ const KEPT_BUFFER: usize = 1 << 20;
 
 /// Runs the worker until the front goes away.
 pub fn run() -> anyhow::Result<()> {
-    let stream = take_socket().context("the worker has no socket to the server")?;
+    let stream = UnixStream::from(take_socket().context("the worker has no socket to the server")?);
+    leave_the_server()?;
     let mut buffer = Vec::with_capacity(FIRST_READ);
     let Some(first) = read_frame(&stream, &mut buffer)? else { return Ok(()) };
     if first.task != Task::Setup {
@@ -42,12 +46,17 @@ pub fn run() -> anyhow::Result<()> {
             return Err(error);
         }
     };
+    let mut warnings = warnings;
+    warnings.extend(interpreter.after_fork(&setup.import_in_worker));
     let hello = Hello { protocol: wire::PROTOCOL, python_version: Interpreter::version(), warnings };
-    let hello = serde_json::to_vec(&hello)?;
-    write_frame(&stream, first.id, Outcome { status: 200, rows_in: 0, rows_out: 0 }, &hello)?;
+    greet(&stream, first.id, &hello)?;
+    serve(&stream, &mut interpreter, buffer)
+}
 
-    while let Some(request) = read_frame(&stream, &mut buffer)? {
-        let reply = |outcome, body: &[u8]| write_frame(&stream, request.id, outcome, body);
+/// Answers requests until the front goes away.
+fn serve(stream: &UnixStream, interpreter: &mut Interpreter, mut buffer: Vec<u8>) -> anyhow::Result<()> {
+    while let Some(request) = read_frame(stream, &mut buffer)? {
+        let reply = |outcome, body: &[u8]| write_frame(stream, request.id, outcome, body);
         let (name, body) = buffer[wire::HEADER..].split_at(request.name_length as usize);
         match request.task {
             Task::Evaluate => interpreter.evaluate(body, reply)?,
@@ -61,17 +70,36 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Runs the fork server until the front goes away.
+pub fn run_forker() -> anyhow::Result<()> {
+    forker::run()
+}
+
 /// The socket arrives as standard input. It moves out of the way, since scripts may read standard
 /// input, and their child processes inherit it.
-fn take_socket() -> io::Result<UnixStream> {
-    // A worker must not outlive the server, whatever its script is doing.
+fn take_socket() -> io::Result<OwnedFd> {
+    let socket = out_of_the_way(rustix::stdio::stdin())?;
+    let nothing = std::fs::File::open("/dev/null")?;
+    rustix::stdio::dup2_stdin(nothing)?;
+    Ok(socket)
+}
+
+/// The same descriptor under a number that scripts do not come by, closed in their child processes.
+fn out_of_the_way(descriptor: impl AsFd) -> io::Result<OwnedFd> {
+    Ok(rustix::io::fcntl_dupfd_cloexec(descriptor, 64)?)
+}
+
+/// Makes a worker a process of its own, that does not outlive who started it.
+fn leave_the_server() -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     // A session of its own: what the terminal sends is for the server, and one kill reaches all.
     rustix::process::setsid()?;
-    let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 64)?;
-    let nothing = std::fs::File::open("/dev/null")?;
-    rustix::stdio::dup2_stdin(nothing)?;
-    Ok(UnixStream::from(socket))
+    Ok(())
+}
+
+fn greet(stream: &UnixStream, id: u64, hello: &Hello) -> anyhow::Result<()> {
+    let body = serde_json::to_vec(hello)?;
+    write_frame(stream, id, Outcome { status: 200, rows_in: 0, rows_out: 0 }, &body)
 }
 
 /// Reads one whole frame, header included, into `buffer`. `None` when the front has gone.

@@ -22,7 +22,7 @@ use crate::load::{Exchange, Load, Measured};
 use crate::report::Report;
 use crate::server::{Product, Server};
 
-const DEFAULT_SECONDS: f64 = 3.0;
+const DEFAULT_SECONDS: f64 = 5.0;
 
 fn main() -> ExitCode {
     match run() {

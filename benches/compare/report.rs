@@ -50,12 +50,12 @@ impl Report {
             let (name, runs) = (cold_start::NAME, cold_start::RUNS);
             writeln!(
                 out,
-                "\n{name}, median of {runs}: TabPy {tabpy} ms, tabpy-rs {ours} ms (target: under {target} ms).\n"
+                "\n{name}, median of {runs}: TabPy {tabpy} ms, tabpy-rs {ours} ms (target: under {target} ms)."
             )?;
         }
         if !self.rows.is_empty() {
             out.push_str(
-                "| Case | requests/s: TabPy | tabpy-rs | times as many | p50 / p99 in ms: TabPy | tabpy-rs \
+                "\n| Case | requests/s: TabPy | tabpy-rs | times as many | p50 / p99 in ms: TabPy | tabpy-rs \
                  | peak memory in MiB: TabPy | tabpy-rs | part of TabPy's |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
             );
         }

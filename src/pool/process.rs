@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
@@ -16,10 +17,11 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 
 use super::Start;
+use super::forker::Ends;
 use crate::wire::{self, Hello, Reply, Request, Task};
 
 /// How long a worker may take to import what it is to preload.
-const HELLO_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const HELLO_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) struct Worker {
     pub(super) number: u64,
@@ -46,43 +48,72 @@ enum Channel {
     Gone,
 }
 
-/// The child; killed and waited for when it is dropped.
-struct Process {
-    child: Option<Child>,
+/// The process; it ends when its handle is dropped.
+enum Process {
+    /// Ordered, and not there yet.
+    Unborn,
+    /// A child of this process, started plainly.
+    Plain(Plain),
+    /// A child of the fork server.
+    Forked(Forked),
+}
+
+/// The handle to a process that was started plainly; there is a child until it is dropped.
+struct Plain(Option<Child>);
+
+/// The handle to a process that the fork server made.
+pub(super) struct Forked {
+    number: u64,
+    pid: i32,
+    pidfd: OwnedFd,
+    ends: Arc<Ends>,
 }
 
 impl Worker {
-    /// Starts the process. It says hello later, see [`Self::greet`].
+    /// A worker that is still to be born, and the descriptors for its process: wire and output.
+    pub(super) fn unborn(number: u64) -> io::Result<(Self, OwnedFd, OwnedFd)> {
+        let (mine, theirs) = BlockingStream::pair()?;
+        let (output, printing) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        let channel = Channel::Unwatched { wire: mine, output };
+        let worker = Self { number, served: 0, rested: Instant::now(), channel, process: Process::Unborn };
+        Ok((worker, OwnedFd::from(theirs), printing))
+    }
+
+    pub(super) fn born(mut self, process: Forked) -> Self {
+        self.process = Process::Forked(process);
+        self
+    }
+
+    /// Starts a process without the fork server, which takes longer. It says hello later, see
+    /// [`Self::greet`].
     ///
     /// The thread that calls must live as long as the server: the kernel ends a worker when the
     /// thread that started it ends.
     pub(super) fn start(number: u64, start: &Start) -> io::Result<Self> {
-        let (mine, theirs) = BlockingStream::pair()?;
-        let (output, printing) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        let (mut worker, wire, output) = Self::unborn(number)?;
         let child = Command::new("/proc/self/exe")
             .arg("worker")
             .env_clear()
-            .envs(start.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::from(printing.try_clone()?))
-            .stderr(Stdio::from(printing))
+            .envs(start.environment())
+            .stdin(Stdio::from(wire))
+            .stdout(Stdio::from(output.try_clone()?))
+            .stderr(Stdio::from(output))
             .spawn()?;
-        Ok(Self {
-            number,
-            served: 0,
-            rested: Instant::now(),
-            channel: Channel::Unwatched { wire: mine, output },
-            process: Process { child: Some(child) },
-        })
+        worker.process = Process::Plain(Plain(Some(child)));
+        Ok(worker)
     }
 
     /// Tells the worker what it is for, and waits until it is ready.
     pub(super) fn greet(&mut self, start: &Start) -> anyhow::Result<Hello> {
         let Channel::Unwatched { wire, .. } = &mut self.channel else { bail!(wire::BrokenWire) };
-        let setup = serde_json::to_vec(&start.setup)?;
-        let request = Request { task: Task::Setup, id: 0, name_length: 0, body_length: setup.len() as u64 };
-        wire.write_all(&request.encode())?;
-        wire.write_all(&setup)?;
+        if matches!(self.process, Process::Plain(_)) {
+            // A forked worker was told before it was born.
+            let setup = serde_json::to_vec(&start.setup)?;
+            let request =
+                Request { task: Task::Setup, id: 0, name_length: 0, body_length: setup.len() as u64 };
+            wire.write_all(&request.encode())?;
+            wire.write_all(&setup)?;
+        }
         wire.set_read_timeout(Some(HELLO_TIMEOUT))?;
         let mut header = [0; wire::HEADER];
         if wire.read_exact(&mut header).is_err() {
@@ -130,7 +161,7 @@ impl Worker {
 
     /// How the process ended, in words for the one whose script it was.
     pub(super) async fn how_it_ended(&mut self) -> String {
-        let mut process = Process { child: self.process.child.take() };
+        let mut process = std::mem::replace(&mut self.process, Process::Unborn);
         let told = tokio::task::spawn_blocking(move || process.how_it_ended());
         told.await.unwrap_or_else(|_| ENDED.to_owned())
     }
@@ -139,35 +170,65 @@ impl Worker {
 const ENDED: &str = "The script ended its Python process";
 
 impl Process {
-    /// Waits a little for an end that has been announced by a closed wire, else makes it happen.
+    /// Waits a little for an end that has been announced by a closed wire.
     fn how_it_ended(&mut self) -> String {
-        let Some(child) = self.child.as_mut() else { return ENDED.to_owned() };
-        let patience = Instant::now() + Duration::from_secs(1);
-        while Instant::now() < patience {
-            match child.try_wait() {
-                Ok(Some(status)) => return describe(status),
-                Ok(None) => std::thread::sleep(Duration::from_millis(2)),
-                Err(_) => break,
-            }
-        }
-        format!("{ENDED}'s connection to the server")
+        let patience = Duration::from_secs(1);
+        let status = match self {
+            Self::Unborn => None,
+            Self::Plain(plain) => plain.0.as_mut().and_then(|child| wait(child, patience)),
+            Self::Forked(forked) => forked.ends.wait_for(forked.number, patience),
+        };
+        status.map_or_else(|| format!("{ENDED}'s connection to the server."), describe)
     }
 }
 
-impl Drop for Process {
+impl Forked {
+    pub(super) fn new(number: u64, pid: i32, pidfd: OwnedFd, ends: Arc<Ends>) -> Self {
+        Self { number, pid, pidfd, ends }
+    }
+}
+
+impl Drop for Forked {
     fn drop(&mut self) {
-        let Some(mut child) = self.child.take() else { return };
-        if let Some(leader) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-            // The worker leads a process group of its own: what its script started goes with it.
-            let _ = rustix::process::kill_process_group(leader, Signal::KILL);
+        // The group first, while the number is certain to be the worker's. What has left the group
+        // becomes the fork server's child, which ends it.
+        if rustix::process::pidfd_send_signal(&self.pidfd, Signal::STOP).is_ok() {
+            kill_group(self.pid);
+        }
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+}
+
+impl Drop for Plain {
+    fn drop(&mut self) {
+        let Some(mut child) = self.0.take() else { return };
+        if let Ok(pid) = i32::try_from(child.id()) {
+            kill_group(pid);
         }
         let _ = child.kill();
         // A process takes its time to give back its memory, and a runtime's thread must not wait for it.
-        let waiting = std::thread::Builder::new().name("reaper".to_owned()).spawn(move || {
-            let _ = child.wait();
-        });
-        drop(waiting);
+        let reaper = std::thread::Builder::new().name("reaper".to_owned());
+        drop(reaper.spawn(move || drop(child.wait())));
     }
+}
+
+/// A worker leads a process group of its own: what its script started goes with it.
+fn kill_group(leader: i32) {
+    if let Some(leader) = Pid::from_raw(leader) {
+        let _ = rustix::process::kill_process_group(leader, Signal::KILL);
+    }
+}
+
+fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
+    let until = Instant::now() + patience;
+    while Instant::now() < until {
+        match child.try_wait() {
+            Ok(None) => std::thread::sleep(Duration::from_millis(2)),
+            Ok(Some(status)) => return Some(status),
+            Err(_) => return None,
+        }
+    }
+    None
 }
 
 fn describe(status: ExitStatus) -> String {

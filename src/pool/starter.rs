@@ -1,26 +1,32 @@
-//! The thread that starts workers. It lives as long as the pool, because the kernel ends a worker when
-//! the thread that started it ends. Between orders it looks after the pool's size: one more worker
-//! when somebody has waited too long, one less when it has been idle for a while.
+//! The thread that starts workers, from the fork server where that works and plainly where it does
+//! not. It lives as long as the pool, because the kernel ends a worker when the thread that started it
+//! ends. It also looks after the pool's size: more workers while requests wait, fewer when they idle.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use super::forker::Forker;
 use super::process::Worker;
 use super::{Shared, State};
 
-/// A wish for one more worker, not before `at`.
-pub(super) struct Order {
-    pub(super) at: Instant,
+pub(super) enum Order {
+    /// One more worker, not before `at`.
+    Start { at: Instant },
+    /// Somebody has begun to wait.
+    Look,
 }
 
-/// How often the pool's size is looked at.
-const TICK: Duration = Duration::from_millis(100);
+/// How often the pool's size is looked at while somebody waits.
+const TICK: Duration = Duration::from_millis(20);
+
+/// The same while nobody does.
+const SLOW_TICK: Duration = Duration::from_secs(2);
 
 /// A request that waits longer than this is reason for one more worker: workers that answer tiny
 /// calls make nobody wait so long, however many connections there are.
-const PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// A worker beyond those kept warm ends after this long without work.
 const IDLE: Duration = Duration::from_secs(60);
@@ -32,34 +38,49 @@ static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 pub(super) fn run(pool: Weak<Shared>, orders: Receiver<Order>) -> std::io::Result<()> {
     std::thread::Builder::new().name("starter".to_owned()).spawn(move || {
-        let mut pending: Vec<Order> = Vec::new();
+        let mut pending: Vec<Instant> = Vec::new();
+        let mut forker = None;
+        let mut pause = Duration::ZERO;
         loop {
-            match orders.recv_timeout(TICK) {
-                Ok(order) => pending.push(order),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+            match orders.recv_timeout(pause) {
+                Ok(Order::Start { at }) => pending.push(at),
+                Ok(Order::Look) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
             }
-            let Some(shared) = pool.upgrade() else { return };
+            let Some(shared) = pool.upgrade() else { break };
             let now = Instant::now();
-            for order in pending.extract_if(.., |order| order.at <= now) {
-                drop(order);
-                start(&shared);
+            let due = pending.extract_if(.., |at| *at <= now).count();
+            for _ in 0..due {
+                start(&shared, &mut forker);
             }
             shared.fit();
+            pause = if !pending.is_empty() || shared.is_awaited() { TICK } else { SLOW_TICK };
         }
+        end(&mut forker);
     })?;
     Ok(())
 }
 
-fn start(shared: &Arc<Shared>) {
+fn start(shared: &Arc<Shared>, forker: &mut Option<Forker>) {
     let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-    let worker = match Worker::start(number, &shared.start) {
+    // A fork server that has died since is replaced at once.
+    let mut forked = fork(shared, forker, number);
+    if forked.is_err() && forker.is_some() {
+        end(forker);
+        forked = fork(shared, forker, number);
+    }
+    let made = forked.or_else(|error| {
+        end(forker);
+        tracing::warn!(worker = number, "starting a worker plainly, which takes longer: {error:#}");
+        Worker::start(number, &shared.start)
+    });
+    let worker = match made {
         Ok(worker) => worker,
         Err(error) => {
             return shared.failed(number, &format!("A worker process could not be started: {error}"));
         }
     };
-    // Getting ready takes a second where pandas is imported; several workers do it side by side.
+    // Getting ready may take a second; several workers do it side by side.
     let for_thread = Arc::clone(shared);
     let greeting = std::thread::Builder::new()
         .name("greeter".to_owned())
@@ -67,6 +88,30 @@ fn start(shared: &Arc<Shared>) {
     if let Err(error) = greeting {
         shared.failed(number, &format!("A thread could not be started: {error}"));
     }
+}
+
+fn end(forker: &mut Option<Forker>) {
+    if let Some(forker) = forker.take() {
+        forker.end();
+    }
+}
+
+/// A worker from the fork server, which is started first where there is none.
+fn fork(shared: &Shared, forker: &mut Option<Forker>, number: u64) -> anyhow::Result<Worker> {
+    let forker = match forker {
+        Some(forker) => forker,
+        None => {
+            let began = Instant::now();
+            let (started, hello) = Forker::start(&shared.start)?;
+            let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(python = hello.python_version, milliseconds, "ready to fork workers");
+            for warning in hello.warnings {
+                tracing::warn!("{warning}");
+            }
+            forker.insert(started)
+        }
+    };
+    forker.fork(number)
 }
 
 impl Shared {
@@ -90,27 +135,32 @@ impl Shared {
     }
 
     fn failed(&self, number: u64, reason: &str) {
-        let again = {
+        let (again, stopping) = {
             let mut state = self.lock();
             state.starting -= 1;
             state.start_error = Some(reason.to_owned());
-            !state.stopping && state.alive + state.starting < self.start.limits.workers
+            (state.alive + state.starting < self.start.limits.workers, state.stopping)
         };
-        if !self.lock().stopping {
-            tracing::error!(worker = number, "a worker could not be started: {reason}");
+        if stopping {
+            return;
         }
+        tracing::error!(worker = number, "a worker could not be started: {reason}");
         if again {
             self.order_start(BACK_OFF);
         }
     }
 
-    /// Grows the pool by one where somebody has waited too long, or shrinks it by one.
+    fn is_awaited(&self) -> bool {
+        !self.lock().waiting.is_empty()
+    }
+
+    /// Grows the pool where requests have waited too long, or shrinks it by one.
     fn fit(&self) {
-        let (grow, shrink) = {
+        let (wanted, shrink) = {
             let mut state = self.lock();
-            (state.should_grow(self.start.limits.max_workers), state.too_idle(self.start.limits.workers))
+            (state.wanted(self.start.limits.max_workers), state.too_idle(self.start.limits.workers))
         };
-        if grow {
+        for _ in 0..wanted {
             self.order_start(Duration::ZERO);
         }
         if let Some(worker) = shrink {
@@ -120,13 +170,15 @@ impl Shared {
 }
 
 impl State {
-    fn should_grow(&self, max_workers: usize) -> bool {
-        let waited =
-            self.waiting.iter().find(|waiter| !waiter.turn.is_closed()).map(|waiter| waiter.since.elapsed());
-        waited.is_some_and(|waited| waited > PATIENCE)
-            && self.starting == 0
-            && self.alive < max_workers
-            && !self.stopping
+    /// How many more workers would help those who have waited too long.
+    fn wanted(&mut self, max_workers: usize) -> usize {
+        if self.stopping || self.start_error.is_some() {
+            return 0;
+        }
+        self.waiting.retain(|waiter| !waiter.turn.is_closed());
+        let patient = self.waiting.iter().take_while(|waiter| waiter.since.elapsed() > PATIENCE).count();
+        let room = max_workers.saturating_sub(self.alive + self.starting);
+        patient.saturating_sub(self.starting).min(room)
     }
 
     fn too_idle(&mut self, workers: usize) -> Option<Worker> {

@@ -5,6 +5,7 @@ is called again, and only for a script that this worker has not seen."""
 import ast
 import builtins
 import importlib
+import os
 import re
 import signal
 import sys
@@ -197,12 +198,35 @@ def base_globals():
     return {"__name__": "__main__", "__builtins__": builtins}
 
 
+# Modules whose import left threads behind.
+THREADED = []
+
+
 def preload(modules):
     """Imports what scripts are known to use; returns a sentence for each that is missing."""
     warnings = []
+    threads = _threads()
     for module in modules:
         try:
             importlib.import_module(module)
         except Exception as error:
             warnings.append(f"{module} of TABPY_PRELOAD could not be imported: {type(error).__name__} : {error}")
+        if _threads() > threads:
+            THREADED.append(module)
+            threads = _threads()
     return warnings
+
+
+def _threads():
+    return len(os.listdir("/proc/self/task"))
+
+
+def after_fork(modules):
+    """Gives a copy of the process random numbers of its own. Python's `random` sees to itself."""
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.seed()
+    return preload(modules)

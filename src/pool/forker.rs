@@ -1,0 +1,195 @@
+//! The front's side of the fork server: orders a worker and receives the handle to it, and hears how
+//! workers ended. A fork server that has died is no use any more; the starter makes another one.
+
+use std::collections::VecDeque;
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+};
+
+use super::Start;
+use super::process::{Forked, HELLO_TIMEOUT, Worker};
+use crate::wire::{Fork, Hello, LONGEST_MESSAGE, Report, Setup};
+
+/// A fork takes milliseconds; a fork server that needs so long is stuck.
+const BIRTH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many ends are remembered for those whose request they ended.
+const REMEMBERED: usize = 256;
+
+pub(super) struct Forker {
+    control: Arc<OwnedFd>,
+    births: Receiver<Result<(i32, OwnedFd), String>>,
+    ends: Arc<Ends>,
+    process: Child,
+}
+
+/// How workers ended, by their numbers.
+#[derive(Default)]
+pub(super) struct Ends {
+    known: Mutex<VecDeque<(u64, ExitStatus)>>,
+    changed: Condvar,
+}
+
+impl Forker {
+    /// Starts the fork server and waits until it has imported what it should.
+    pub(super) fn start(start: &Start) -> anyhow::Result<(Self, Hello)> {
+        let (forker, hello, threaded) = Self::start_once(start, &start.setup)?;
+        if threaded.is_empty() {
+            return Ok((forker, hello));
+        }
+        tracing::warn!(
+            modules = threaded.join(","),
+            "these modules of TABPY_PRELOAD leave threads behind, so each worker imports them for itself"
+        );
+        forker.end();
+        let (import_in_worker, preload) =
+            start.setup.preload.iter().cloned().partition(|module| threaded.contains(module));
+        let setup = Setup { preload, import_in_worker, ..start.setup.clone() };
+        let (forker, hello, _) = Self::start_once(start, &setup)?;
+        Ok((forker, hello))
+    }
+
+    fn start_once(start: &Start, setup: &Setup) -> anyhow::Result<(Self, Hello, Vec<String>)> {
+        let (mine, theirs) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        let process = Command::new("/proc/self/exe")
+            .args(["worker", "--fork"])
+            .env_clear()
+            .envs(start.environment())
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::from(std::io::stderr().as_fd().try_clone_to_owned()?))
+            .stderr(Stdio::inherit())
+            .spawn()
+            .context("the fork server could not be started")?;
+        let control = Arc::new(mine);
+        let (births_to, births) = mpsc::channel();
+        let (ready_to, ready) = mpsc::channel();
+        let ends = Arc::new(Ends::default());
+        let forker = Self { control: Arc::clone(&control), births, ends: Arc::clone(&ends), process };
+        std::thread::Builder::new()
+            .name("forker".to_owned())
+            .spawn(move || listen(&control, &ready_to, &births_to, &ends))?;
+        send(&forker.control, &serde_json::to_vec(setup)?, &[])?;
+        match ready.recv_timeout(HELLO_TIMEOUT) {
+            Ok(Ok((hello, threaded))) => Ok((forker, hello, threaded)),
+            Ok(Err(reason)) => bail!("{reason}"),
+            Err(RecvTimeoutError::Timeout) => {
+                forker.end();
+                bail!("Python did not get ready within {} s; see TABPY_PRELOAD", HELLO_TIMEOUT.as_secs())
+            }
+            Err(RecvTimeoutError::Disconnected) => bail!("the fork server ended before it was ready"),
+        }
+    }
+
+    /// Orders a worker.
+    pub(super) fn fork(&self, number: u64) -> anyhow::Result<Worker> {
+        let (worker, wire, output) = Worker::unborn(number)?;
+        let order = serde_json::to_vec(&Fork { number })?;
+        send(&self.control, &order, &[wire.as_fd(), output.as_fd()])?;
+        drop((wire, output));
+        match self.births.recv_timeout(BIRTH_TIMEOUT) {
+            Ok(Ok((pid, pidfd))) => Ok(worker.born(Forked::new(number, pid, pidfd, Arc::clone(&self.ends)))),
+            Ok(Err(reason)) => bail!("the fork server could not fork: {reason}"),
+            Err(_) => bail!("the fork server does not answer"),
+        }
+    }
+
+    /// Ends the process, which ends the workers it made.
+    pub(super) fn end(mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Ends {
+    /// How a worker ended, if it is told in time.
+    pub(super) fn wait_for(&self, number: u64, patience: Duration) -> Option<ExitStatus> {
+        let until = Instant::now() + patience;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some((_, status)) = known.iter().find(|(ended, _)| *ended == number) {
+                return Some(*status);
+            }
+            let left = until.checked_duration_since(Instant::now())?;
+            known = self.changed.wait_timeout(known, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn add(&self, number: u64, status: ExitStatus) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= REMEMBERED {
+            known.pop_front();
+        }
+        known.push_back((number, status));
+        self.changed.notify_all();
+    }
+}
+
+/// Takes the fork server's reports until it ends.
+fn listen(
+    control: &OwnedFd,
+    ready: &Sender<Result<(Hello, Vec<String>), String>>,
+    births: &Sender<Result<(i32, OwnedFd), String>>,
+    ends: &Ends,
+) {
+    let mut message = vec![0; LONGEST_MESSAGE];
+    while let Some((report, descriptor)) = receive(control, &mut message) {
+        // A receiver that is gone has no use for the report.
+        match report {
+            Report::Ready { hello, threaded } => drop(ready.send(Ok((hello, threaded)))),
+            Report::Failed { reason } => drop(ready.send(Err(reason))),
+            Report::Born { pid, .. } => {
+                let birth =
+                    descriptor.map(|pidfd| (pid, pidfd)).ok_or_else(|| "no pidfd came with it".to_owned());
+                drop(births.send(birth));
+            }
+            Report::NotBorn { reason, .. } => drop(births.send(Err(reason))),
+            Report::Ended { number, code, signal } => {
+                // The wait status, as the kernel packs it.
+                let raw = code.map_or_else(|| signal.unwrap_or(0), |code| code << 8);
+                ends.add(number, ExitStatus::from_raw(raw));
+            }
+        }
+    }
+}
+
+fn send(control: &OwnedFd, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> anyhow::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() {
+        ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
+    }
+    rustix::net::sendmsg(control, &[IoSlice::new(message)], &mut ancillary, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+fn receive(control: &OwnedFd, message: &mut [u8]) -> Option<(Report, Option<OwnedFd>)> {
+    loop {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut slices = [IoSliceMut::new(message)];
+        match rustix::net::recvmsg(control, &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+            Ok(received) if received.bytes == 0 => return None,
+            Ok(received) => {
+                let descriptor = ancillary.drain().find_map(|message| match message {
+                    RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+                    _ => None,
+                });
+                return Some((serde_json::from_slice(&message[..received.bytes]).ok()?, descriptor));
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return None,
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The fork server: one interpreter that has imported what scripts will want, and copies of it on
+//! demand. A copy is ready in milliseconds and shares all that it does not change. It has one thread,
+//! runs no script, and when the front goes away it ends every worker and all that workers left behind.
+
+use std::collections::HashMap;
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use anyhow::{Context as _, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags,
+};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions};
+
+use crate::python::{self, Interpreter, Side};
+use crate::wire::{Fork, Hello, LONGEST_MESSAGE, PROTOCOL, Report, Setup};
+
+/// While processes that workers left behind are being ended, how often one looks again.
+const SWEEP: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+
+struct Forker {
+    control: OwnedFd,
+    workers: HashMap<i32, Living>,
+    setup: Setup,
+    interpreter: Interpreter,
+    hello: Hello,
+}
+
+/// A worker, as its parent knows it.
+struct Living {
+    number: u64,
+    pidfd: OwnedFd,
+}
+
+pub(super) fn run() -> anyhow::Result<()> {
+    let control = super::take_socket().context("the fork server has no socket to the server")?;
+    // What workers leave behind when they end becomes this process's child, and is ended.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    let mut message = vec![0; LONGEST_MESSAGE];
+    let Some((length, _)) = receive(&control, &mut message)? else { return Ok(()) };
+    let setup: Setup = serde_json::from_slice(&message[..length])?;
+    if setup.protocol != PROTOCOL {
+        bail!("the server speaks protocol {}, the fork server {PROTOCOL}", setup.protocol);
+    }
+    let (interpreter, warnings) = match Interpreter::start(&setup) {
+        Ok(started) => started,
+        Err(error) => {
+            send(&control, &Report::Failed { reason: format!("{error:#}") }, &[])?;
+            return Err(error);
+        }
+    };
+    let hello = Hello { protocol: PROTOCOL, python_version: Interpreter::version(), warnings };
+    let threaded = interpreter.threaded_modules();
+    send(&control, &Report::Ready { hello: hello.clone(), threaded }, &[])?;
+    Forker { control, workers: HashMap::new(), setup, interpreter, hello }.serve(&mut message)
+}
+
+impl Forker {
+    /// Forks on demand and buries the dead. Returns in a worker, too, when that has served its time.
+    fn serve(mut self, message: &mut [u8]) -> anyhow::Result<()> {
+        let mut sweeping = false;
+        loop {
+            let (asked, ended) = self.wait(sweeping)?;
+            for pid in ended {
+                self.bury(pid)?;
+            }
+            sweeping = self.sweep();
+            if !asked {
+                continue;
+            }
+            let Some((length, descriptors)) = receive(&self.control, message)? else {
+                self.end_all();
+                return Ok(());
+            };
+            let order: Fork = serde_json::from_slice(&message[..length])?;
+            let Ok([wire, output]) = <[OwnedFd; 2]>::try_from(descriptors) else {
+                bail!("the server sent no descriptors for a worker");
+            };
+            match python::fork() {
+                Ok(Side::Child) => return self.become_worker(wire, output),
+                Ok(Side::Parent(pid)) => self.register(order.number, pid)?,
+                Err(error) => {
+                    let reason = error.to_string();
+                    send(&self.control, &Report::NotBorn { number: order.number, reason }, &[])?;
+                }
+            }
+        }
+    }
+
+    /// Waits for the front or for the end of a worker.
+    fn wait(&self, sweeping: bool) -> anyhow::Result<(bool, Vec<i32>)> {
+        let pids: Vec<i32> = self.workers.keys().copied().collect();
+        let mut watched = vec![PollFd::new(&self.control, PollFlags::IN)];
+        watched.extend(self.workers.values().map(|worker| PollFd::new(&worker.pidfd, PollFlags::IN)));
+        match poll(&mut watched, sweeping.then_some(&SWEEP)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let ended = pids
+            .iter()
+            .zip(&watched[1..])
+            .filter(|(_, watched)| !watched.revents().is_empty())
+            .map(|(pid, _)| *pid)
+            .collect();
+        Ok((!watched[0].revents().is_empty(), ended))
+    }
+
+    fn register(&mut self, number: u64, pid: i32) -> anyhow::Result<()> {
+        let child = Pid::from_raw(pid).context("fork returned no process")?;
+        // The child cannot be gone: nobody has waited for it yet.
+        let pidfd = rustix::process::pidfd_open(child, PidfdFlags::empty())?;
+        send(&self.control, &Report::Born { number, pid }, &[pidfd.as_fd()])?;
+        self.workers.insert(pid, Living { number, pidfd });
+        Ok(())
+    }
+
+    fn bury(&mut self, pid: i32) -> anyhow::Result<()> {
+        let Some(worker) = self.workers.get(&pid) else { return Ok(()) };
+        let status = rustix::process::waitid(
+            WaitId::PidFd(worker.pidfd.as_fd()),
+            WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
+        )?;
+        let Some(status) = status else { return Ok(()) };
+        let ended = Report::Ended {
+            number: worker.number,
+            code: status.exit_status(),
+            signal: status.terminating_signal(),
+        };
+        self.workers.remove(&pid);
+        send(&self.control, &ended, &[])
+    }
+
+    /// Ends what dead workers have left behind; says whether there is more to come.
+    fn sweep(&self) -> bool {
+        let mut found = false;
+        for pid in children() {
+            if self.workers.contains_key(&pid) {
+                continue;
+            }
+            found = true;
+            if let Some(orphan) = Pid::from_raw(pid) {
+                // It may have ended already, or be ending.
+                let _ = rustix::process::kill_process(orphan, Signal::KILL);
+                let _ = rustix::process::waitpid(Some(orphan), WaitOptions::NOHANG);
+            }
+        }
+        found
+    }
+
+    fn end_all(&mut self) {
+        for worker in self.workers.values() {
+            let _ = rustix::process::pidfd_send_signal(&worker.pidfd, Signal::KILL);
+        }
+        self.workers.clear();
+        // Each round ends the children of those that the last one ended.
+        while self.sweep() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    fn become_worker(self, wire: OwnedFd, output: OwnedFd) -> anyhow::Result<()> {
+        let Self { control, workers, setup, mut interpreter, mut hello } = self;
+        // A worker must not be able to order workers, or to end others.
+        drop((control, workers));
+        super::leave_the_server()?;
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        rustix::stdio::dup2_stdout(&output)?;
+        rustix::stdio::dup2_stderr(&output)?;
+        drop(output);
+        let wire = UnixStream::from(super::out_of_the_way(&wire)?);
+        hello.warnings = interpreter.after_fork(&setup.import_in_worker);
+        super::greet(&wire, 0, &hello)?;
+        super::serve(&wire, &mut interpreter, Vec::with_capacity(super::FIRST_READ))
+    }
+}
+
+/// The processes whose parent this one is.
+fn children() -> Vec<i32> {
+    let path = format!("/proc/self/task/{}/children", rustix::process::getpid().as_raw_nonzero());
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+fn send(control: &OwnedFd, report: &Report, descriptors: &[BorrowedFd<'_>]) -> anyhow::Result<()> {
+    let message = serde_json::to_vec(report)?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() {
+        ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
+    }
+    rustix::net::sendmsg(control, &[IoSlice::new(&message)], &mut ancillary, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// One message and the descriptors that came with it; `None` when the front has gone.
+fn receive(control: &OwnedFd, message: &mut [u8]) -> anyhow::Result<Option<(usize, Vec<OwnedFd>)>> {
+    loop {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut slices = [IoSliceMut::new(message)];
+        match rustix::net::recvmsg(control, &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+            Ok(received) if received.bytes == 0 => return Ok(None),
+            Ok(received) => {
+                let descriptors = ancillary
+                    .drain()
+                    .flat_map(|message| match message {
+                        RecvAncillaryMessage::ScmRights(descriptors) => descriptors.collect(),
+                        _ => Vec::new(),
+                    })
+                    .collect();
+                return Ok(Some((received.bytes, descriptors)));
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::CONNRESET) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
