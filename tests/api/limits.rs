@@ -77,7 +77,9 @@ fn every_route_with_a_body_answers_an_over_long_one() {
     let server = small();
     too_large(&server.send(&Request::post("/query/x", padded(LIMIT + 1))));
     too_large(&server.connect().send_chunked(&Request::post("/query/x", padded(8 * LIMIT)), 65_536));
-    for (method, path) in [("POST", "/endpoints"), ("PUT", "/endpoints/x"), ("POST", "/no-such-path"), ("POST", "/info")] {
+    for (method, path) in
+        [("POST", "/endpoints"), ("PUT", "/endpoints/x"), ("POST", "/no-such-path"), ("POST", "/info")]
+    {
         let response = server.send(&Request::new(method, path).body(padded(8 * LIMIT)));
         assert!(response.status >= 400, "{response:?}");
         response.error(response.status);
