@@ -10,7 +10,6 @@ mod sources;
 mod state;
 mod values;
 
-use std::fmt;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,7 +21,7 @@ pub use self::python::LINKED_VERSION;
 pub use self::settings::{SETTINGS, Setting, Standing};
 use self::sources::{Raw, Sources};
 use self::values::Value;
-use crate::credentials::UserName;
+use crate::credentials::{Secret, UserName};
 use crate::telemetry::Format;
 
 /// What the command line says about settings.
@@ -83,26 +82,6 @@ pub enum Authentication {
 pub struct EnvironmentUser {
     pub name: UserName,
     pub password: Secret,
-}
-
-/// A text that never appears in a log.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret")
-    }
 }
 
 #[derive(Debug)]
@@ -188,7 +167,7 @@ impl Config {
     pub fn load(arguments: &Arguments) -> anyhow::Result<Self> {
         let machine = Machine {
             cores: std::thread::available_parallelism().map_or(2, usize::from),
-            terminal: std::io::stderr().is_terminal(),
+            terminal: std::io::stdout().is_terminal(),
         };
         Self::parse(Sources::read(arguments.config.as_deref())?, arguments.disable_auth_warning, &machine)
     }

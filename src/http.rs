@@ -46,9 +46,17 @@ pub fn routes(config: &mut ServiceConfig, prefix: &str) {
                 .route(web::get().to(endpoints::upload_destination)),
         )
         .service(
-            resource("/healthz").route(web::get().to(health::alive)).route(web::head().to(health::alive)),
+            resource("/healthz")
+                .name("probe")
+                .route(web::get().to(health::alive))
+                .route(web::head().to(health::alive)),
         )
-        .service(resource("/readyz").route(web::get().to(health::ready)).route(web::head().to(health::ready)))
+        .service(
+            resource("/readyz")
+                .name("probe")
+                .route(web::get().to(health::ready))
+                .route(web::head().to(health::ready)),
+        )
         .service(resource("/assets/page.css").route(web::get().to(pages::style)))
         .service(resource("/").route(page()).route(web::head().to(pages::index)))
         .service(resource("/index.html").route(page()).route(web::head().to(pages::index)));

@@ -1,9 +1,11 @@
 //! tabpy-rs: a drop-in for Tableau's TabPy. A quiet front, a small pool, a worker behind a wire,
 //! Python behind one door; ARCHITECTURE.md is the map.
 
+pub mod cli;
 pub mod config;
 pub mod credentials;
 pub mod failure;
+pub mod healthcheck;
 pub mod http;
 pub mod pool;
 pub mod python;
@@ -11,3 +13,20 @@ pub mod startup;
 pub mod telemetry;
 pub mod wire;
 pub mod worker;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
+    /// What the linked Python's script makes of the input; both go through JSON.
+    pub(crate) fn python<I: serde::Serialize, O: serde::de::DeserializeOwned>(script: &str, input: &I) -> O {
+        let mut command = Command::new(env!("TABPY_LINKED_PYTHON"));
+        command.args(["-I", "-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(&serde_json::to_vec(input).unwrap()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+}

@@ -1,25 +1,22 @@
-//! The server's command.
-use tabpy_rs::config::{Arguments, Config};
+//! `tabpy-rs`: parses its command line and makes one call.
 
-fn main() -> anyhow::Result<()> {
-    let mut args = std::env::args().skip(1);
-    let mut arguments = Arguments::default();
-    while let Some(a) = args.next() {
-        match a.as_str() {
-            "worker" if args.next().is_some() => return tabpy_rs::worker::run_forker(),
-            "worker" => return tabpy_rs::worker::run(),
-            "--disable-auth-warning" => arguments.disable_auth_warning = true,
-            _ => {
-                if let Some(f) = a.strip_prefix("--config=") {
-                    arguments.config = Some(f.into())
-                }
-            }
+use std::process::ExitCode;
+
+use tabpy_rs::cli::{Cli, Command};
+use tabpy_rs::{healthcheck, startup, worker};
+
+fn main() -> ExitCode {
+    let outcome = match Cli::from_command_line() {
+        Command::Serve(arguments) => return startup::serve(&arguments),
+        Command::Worker => worker::run(),
+        Command::ForkServer => worker::run_forker(),
+        Command::Healthcheck { port, arguments } => healthcheck::run(port, &arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tabpy-rs: {error:#}");
+            ExitCode::FAILURE
         }
     }
-    let config = Config::load(&arguments)?;
-    tabpy_rs::telemetry::start(config.log.level, config.log.format, config.log.timestamps);
-    let r = actix_web::rt::System::new()
-        .block_on(async { tabpy_rs::startup::Application::build(&config)?.run_until_stopped().await });
-    tabpy_rs::telemetry::flush();
-    r
 }

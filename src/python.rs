@@ -2,12 +2,14 @@
 //! evaluates one request at a time on the thread that started it; it never times anything, since a
 //! script that takes too long is ended from outside, with its process.
 
+// Open to the benches, which measure them without a server.
+pub mod interpreter;
+pub mod json;
+
 mod arguments;
 mod exception;
 mod fork;
 mod function;
-mod interpreter;
-mod json;
 mod script;
 
 use std::ffi::CString;

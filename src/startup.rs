@@ -2,6 +2,7 @@
 //! `/info` and the probes answer from the moment the port is bound; workers get ready behind that.
 
 use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,10 +12,11 @@ use actix_web::dev::Server;
 use anyhow::{Context as _, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{Authentication, Config};
-use crate::credentials::{self, Credentials};
+use crate::config::{Arguments, Authentication, Config};
+use crate::credentials::{self, Credentials, PasswordHash};
 use crate::http::{self, Admission, Service};
 use crate::pool::{Limits, Pool, Start};
+use crate::telemetry;
 use crate::wire::{PROTOCOL, Setup};
 
 /// A platform's router keeps its connections open for about 90 s; who closes sooner loses requests.
@@ -31,6 +33,36 @@ pub struct Application {
     server: Server,
     service: Arc<Service>,
     port: u16,
+}
+
+/// The exit code for a setting that cannot be used, so that a platform's log tells it from a crash.
+const BAD_SETTING: u8 = 2;
+
+/// Runs the server until it is stopped.
+pub fn serve(arguments: &Arguments) -> ExitCode {
+    let config = match Config::load(arguments) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("tabpy-rs: {error:#}");
+            return ExitCode::from(BAD_SETTING);
+        }
+    };
+    telemetry::start(config.log.level, config.log.format, config.log.timestamps);
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let outcome = actix_web::rt::System::new()
+        .block_on(async { Application::build(&config)?.run_until_stopped().await });
+    let code = match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            eprintln!("tabpy-rs: {error:#}");
+            ExitCode::FAILURE
+        }
+    };
+    telemetry::flush();
+    code
 }
 
 impl Application {
@@ -50,6 +82,8 @@ impl Application {
             .client_request_timeout(HEADERS)
             .shutdown_timeout(config.shutdown_timeout.as_secs())
             .tcp_nodelay(true)
+            // A client that leaves has its script stopped.
+            .h1_allow_half_closed(false)
             .disable_signals();
         for (listener, _) in listeners {
             server = server.listen(listener)?;
@@ -88,9 +122,22 @@ fn admission(config: &Config) -> anyhow::Result<Admission> {
     let credentials = match &config.authentication {
         Authentication::OpenToAll | Authentication::OpenOnLoopback => return Ok(Admission::Open),
         Authentication::Required { password_file, user } => {
-            Credentials::load(password_file.clone(), user.as_ref().map(credentials::from_environment))?
+            let user = user.as_ref().map(|user| {
+                let hash = PasswordHash::of(&user.name, user.password.reveal().as_bytes());
+                (user.name.clone(), hash)
+            });
+            Credentials::load(password_file.clone(), user)?
         }
-        Authentication::MadeUp { path } => credentials::made_up(path)?,
+        Authentication::MadeUp { path } => {
+            if let Some(password) = credentials::made_up_user(path)? {
+                // On stderr and nowhere else: the log is kept, and read by more people.
+                eprintln!(
+                    "No password was set, so one was made up. It is shown this once.\n  user:     tabpy\n  password: {}",
+                    password.reveal()
+                );
+            }
+            Credentials::load(Some(path.clone()), None)?
+        }
     };
     Ok(Admission::Credentials(Arc::new(credentials)))
 }

@@ -111,36 +111,40 @@ impl Server {
 
     /// Time from the start of the process to the first good answer of `GET /info`.
     pub(crate) fn wait_until_it_answers(&mut self) -> Result<Duration> {
-        let limit = Duration::from_secs(60);
+        let limit = Duration::from_secs(30);
+        let mut last = "connection refused".to_owned();
         while self.started.elapsed() < limit {
-            if self.answers_info() {
-                return Ok(self.started.elapsed());
+            match self.ask_for_info() {
+                Ok(status) if status == "HTTP/1.1 200" => return Ok(self.started.elapsed()),
+                Ok(status) => last = status,
+                Err(error) => last = error.to_string(),
             }
             if let Some(status) = self.process.try_wait()? {
                 bail!("it ended ({status}); its standard error ends: {}", self.last_words());
             }
             thread::sleep(Duration::from_micros(500));
         }
-        bail!("no answer to GET /info in {limit:?}; its standard error ends: {}", self.last_words());
+        bail!(
+            "no good answer to GET /info in {limit:?} ({last}); its standard error ends: {}",
+            self.last_words()
+        );
+    }
+
+    fn ask_for_info(&self) -> std::io::Result<String> {
+        let authorization = self.authorization.as_deref().unwrap_or_default();
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        let request = format!("GET /info HTTP/1.1\r\nHost: {}\r\n{authorization}\r\n", self.address);
+        stream.write_all(request.as_bytes())?;
+        let mut status = [0; "HTTP/1.1 200".len()];
+        stream.read_exact(&mut status)?;
+        Ok(String::from_utf8_lossy(&status).into_owned())
     }
 
     fn last_words(&self) -> String {
         let log = fs::read_to_string(self.folder.path().join("stderr.log")).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(5)..].join(" | ")
-    }
-
-    fn answers_info(&self) -> bool {
-        let authorization = self.authorization.as_deref().unwrap_or_default();
-        let mut status = [0; 12];
-        TcpStream::connect(self.address).is_ok_and(|mut stream| {
-            let request = format!("GET /info HTTP/1.1\r\nHost: {}\r\n{authorization}\r\n", self.address);
-            let patience = stream.set_read_timeout(Some(Duration::from_secs(5)));
-            patience.is_ok()
-                && stream.write_all(request.as_bytes()).is_ok()
-                && stream.read_exact(&mut status).is_ok()
-                && status == *b"HTTP/1.1 200"
-        })
     }
 }
 

@@ -51,7 +51,8 @@ impl Section {
                 Place::Outside => {
                     return Err(format!("line {}: there is no [section] above it", index + 1));
                 }
-                Place::Elsewhere => None,
+                // Its indented lines are values too, and not the headers they may look like.
+                Place::Elsewhere => Some(value.to_owned()),
                 Place::Defaults | Place::Wanted => file.keep(place, value, index + 1)?,
             };
         }
@@ -237,6 +238,73 @@ mod tests {
             assert!(error.starts_with(words), "{error}");
         }
         assert_eq!(Section::parse("[tabpy]\nA = 1\n", "TabPy", Names::AnyCase), Ok(None));
+    }
+
+    #[test]
+    fn an_indented_header_is_a_value() {
+        let text = "[other]\na = 1\n  [TabPy]\n  b = 2\n[TabPy]\nc = 3\n  [other]\nd = 4\n";
+        let values = section(text).values;
+        assert_eq!((values["C"].as_str(), values["D"].as_str()), ("3\n[other]", "4"));
+        assert_eq!(values.len(), 2);
+    }
+
+    /// Every text that can be made of these pieces, up to three of them, read here and by Python.
+    #[test]
+    fn python_reads_the_same() {
+        const PIECES: [&str; 12] = [
+            "[TabPy]\n",
+            "[DEFAULT]\n",
+            "a = 1\n",
+            "A: x = y\n",
+            "b =\n",
+            "  more %%\n",
+            "\n",
+            " # c\n",
+            "b = %(a)s\n",
+            "=\n",
+            "word\n",
+            "c : 5%\n",
+        ];
+        let mut texts = vec![String::new()];
+        for _ in 0..3 {
+            let longer = texts.iter().flat_map(|text| PIECES.map(|piece| format!("{text}{piece}")));
+            texts = texts.iter().cloned().chain(longer).collect();
+            texts.sort();
+            texts.dedup();
+        }
+        let texts: Vec<String> =
+            texts.iter().map(|text| format!("[TabPy]\n{text}")).chain(texts.clone()).collect();
+        let ours: Vec<_> = texts
+            .iter()
+            .map(|text| {
+                let section = Section::parse(text, "TabPy", Names::AnyCase).ok()?;
+                let section = section.unwrap_or_default();
+                let value = |name: &String| (name.clone(), section.resolve(name, &|_| None).ok());
+                Some(section.values.keys().map(value).collect::<BTreeMap<_, _>>())
+            })
+            .collect();
+        let script = "
+import configparser, json, sys
+def get(parser, name):
+    try:
+        return parser.get('TabPy', name)
+    except configparser.InterpolationError:
+        return None
+def read(text):
+    parser = configparser.ConfigParser()
+    try:
+        parser.read_string(text)
+    except configparser.Error:
+        return None
+    if not parser.has_section('TabPy'):
+        return {}
+    return {name.upper(): get(parser, name) for name in parser.options('TabPy')}
+json.dump([read(text) for text in json.load(sys.stdin)], sys.stdout)";
+        let theirs: Vec<Option<BTreeMap<String, Option<String>>>> = crate::tests::python(script, &texts);
+        assert_eq!(theirs.len(), texts.len());
+        for ((text, ours), theirs) in texts.iter().zip(ours).zip(theirs) {
+            assert_eq!(ours, theirs, "{text}");
+        }
     }
 
     #[test]

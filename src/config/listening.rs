@@ -9,8 +9,8 @@ use anyhow::{anyhow, bail};
 
 use super::sources::{Raw, Sources};
 use super::values::Value;
-use super::{Authentication, EnvironmentUser, Secret};
-use crate::credentials::UserName;
+use super::{Authentication, EnvironmentUser};
+use crate::credentials::{Secret, UserName};
 
 const ALL: [IpAddr; 2] = [IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
 const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];

@@ -226,6 +226,10 @@ fn environment(variables: impl Iterator<Item = (OsString, OsString)>) -> anyhow:
 
 /// The pairs of a `.env` file; the process's own environment stays as it is.
 fn dotenv(path: &Path) -> anyhow::Result<Pairs> {
+    // Some call their virtual environment so.
+    if path.is_dir() {
+        return Ok(Pairs::new());
+    }
     let lines = match dotenvy::from_path_iter(path) {
         Ok(lines) => lines,
         Err(error) if error.not_found() => return Ok(Pairs::new()),
@@ -329,6 +333,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".env");
         assert!(dotenv(&path).unwrap().is_empty());
+        assert!(dotenv(folder.path()).unwrap().is_empty());
         std::fs::write(&path, "# c\nTABPY_PORT=9005\nexport TABPY_PASSWORD='a $b #c'\n").unwrap();
         assert_eq!(dotenv(&path).unwrap(), pairs(&[("TABPY_PORT", "9005"), ("TABPY_PASSWORD", "a $b #c")]));
         std::fs::write(&path, "TABPY_PASSWORD=se cret\n").unwrap();

@@ -1,4 +1,4 @@
-//! A user's name and the hash of a password, as TabPy stores them. A name that exists is lower-case;
+//! A user's name, a password, and the hash of one as TabPy stores it. A name that exists is lower-case;
 //! a hash that exists is one that some password can have. No file and no header is known here.
 
 use std::borrow::Borrow;
@@ -35,6 +35,11 @@ impl UserName {
     /// A name from a file or a request, where any text is some name.
     pub(super) fn as_found(name: &str) -> Self {
         Self(name.to_lowercase().into())
+    }
+
+    /// The name as something to hand around.
+    pub(super) fn shared(&self) -> Arc<str> {
+        self.0.clone()
     }
 
     pub fn as_str(&self) -> &str {
@@ -86,7 +91,7 @@ impl PasswordHash {
     }
 
     /// Takes the same time whatever differs.
-    pub fn matches(&self, other: &Self) -> bool {
+    pub(super) fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
 }
@@ -95,6 +100,26 @@ impl PasswordHash {
 impl fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PasswordHash")
+    }
+}
+
+/// A password: a text that never appears in a log.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
     }
 }
 

@@ -10,7 +10,7 @@ use actix_web::{Error, HttpMessage as _, HttpResponse, web};
 use super::answer::{json, refused};
 use super::browser;
 use super::service::{Admission, Service};
-use crate::credentials::Verdict;
+use crate::credentials::{Credentials, Verdict};
 use crate::failure::Failure;
 use crate::telemetry::Record;
 
@@ -44,8 +44,8 @@ async fn refuse(request: &ServiceRequest, service: &Service) -> Option<HttpRespo
     let given = request.headers().get(header::AUTHORIZATION).map(header::HeaderValue::as_bytes);
     let credentials = match &service.admission {
         Admission::Open => {
-            // A browser that once signed in goes on sending what it knows; the page is no API call.
-            let refused = !service.is_page(request.path()) && given.is_some_and(is_basic);
+            // As TabPy, which minds only a name and a password that are whole. A browser that once signed in goes on sending what it knows; the page is no API call.
+            let refused = !service.is_page(request.path()) && given.is_some_and(Credentials::are_in);
             return refused.then(|| not_acceptable(service));
         }
         Admission::Credentials(credentials) => credentials,
@@ -63,11 +63,6 @@ async fn refuse(request: &ServiceRequest, service: &Service) -> Option<HttpRespo
         record.user = Some(user);
     }
     None
-}
-
-/// TabPy minds credentials that it did not ask for only if they are whole.
-fn is_basic(value: &[u8]) -> bool {
-    crate::credentials::parse_basic(value).is_some()
 }
 
 fn unauthorized(service: &Service) -> HttpResponse {

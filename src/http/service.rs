@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use actix_web::dev::ServiceResponse;
+use actix_web::http::header::TryIntoHeaderValue as _;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::{HttpResponse, web};
+use actix_web_httpauth::headers::www_authenticate::WwwAuthenticate;
+use actix_web_httpauth::headers::www_authenticate::basic::Basic;
 use bytes::Bytes;
 
 use super::answer::json;
@@ -61,6 +64,7 @@ impl Service {
             }
         }
         let realm = service.name.replace(['"', '\\'], "'");
+        let challenge = WwwAuthenticate(Basic::with_realm(realm)).try_into_value()?;
         Ok(Self {
             pool,
             stopping: AtomicBool::new(false),
@@ -73,7 +77,7 @@ impl Service {
             evaluate_timeout: config.evaluate.timeout.clone(),
             query_timeout: config.query_timeout.clone(),
             answers_to_loopback_only: config.listen.iter().all(|address| address.ip().is_loopback()),
-            challenge: HeaderValue::from_bytes(format!("Basic realm=\"{realm}\"").as_bytes())?,
+            challenge,
             access_control,
             allowed_origin: access.allow_origin.clone(),
             info: info_body(config, matches!(admission, Admission::Credentials(_))).into(),

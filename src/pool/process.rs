@@ -5,7 +5,7 @@
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as BlockingStream;
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread::ThreadId;
@@ -92,6 +92,7 @@ impl Worker {
     pub(super) fn start(number: u64, start: &Start) -> io::Result<Self> {
         let (mut worker, wire, output) = Self::unborn(number)?;
         let child = Command::new("/proc/self/exe")
+            .arg0("tabpy-rs")
             .arg("worker")
             .env_clear()
             .envs(start.environment())

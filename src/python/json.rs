@@ -1,25 +1,53 @@
-//! JSON to Python objects and back, in one pass each way.
+//! JSON to Python objects and back, in one pass each way, on the path of every request. What comes
+//! in becomes what `json.loads` makes of it; what goes out is what TabPy would have written, plus
+//! the conversions that TabPy lacks. Anything unusual on the way in is handed to Python's own
+//! `json`, so that its errors need no imitation. Nothing here knows of requests.
+
+mod parse;
+mod rows;
+mod write;
+
+#[cfg(test)]
+mod tests;
 
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+pub use rows::rows;
 
 /// Why an answer was not written.
+#[derive(Debug)]
 pub enum WriteError {
+    /// It takes more bytes than the limit allows.
     TooLarge,
+    /// Python's own error: the value is no JSON, is circular, or its code raised.
     Python(PyErr),
 }
 
+impl From<PyErr> for WriteError {
+    fn from(error: PyErr) -> Self {
+        Self::Python(error)
+    }
+}
+
+/// As `json.loads(input.decode("utf-8"))` of CPython: same objects, same exceptions.
 pub fn parse<'py>(py: Python<'py>, input: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    let text = std::str::from_utf8(input).unwrap_or("");
-    py.import("json")?.getattr("loads")?.call1((text,))
+    match parse::document(py, input) {
+        Ok(value) => Ok(value),
+        Err(parse::Unfit) => {
+            let text = PyBytes::new(py, input).call_method1("decode", ("utf-8",))?;
+            py.import("json")?.call_method1("loads", (text,))
+        }
+    }
 }
 
-pub fn write(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, _limit: usize) -> Result<(), WriteError> {
-    let text = (|| value.py().import("simplejson")?.getattr("dumps")?.call1((value,))?.extract::<String>())()
-        .map_err(WriteError::Python)?;
-    out.extend_from_slice(text.as_bytes());
-    Ok(())
-}
-
-pub fn rows(value: &Bound<'_, PyAny>) -> usize {
-    value.len().unwrap_or(1)
+/// Appends the answer as TabPy writes it. `limit` is the most bytes that `out` may hold. On an
+/// error `out` is as it was.
+pub fn write(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, limit: usize) -> Result<(), WriteError> {
+    let before = out.len();
+    let outcome = write::document(value, out, limit);
+    if outcome.is_err() {
+        out.truncate(before);
+    }
+    outcome
 }

@@ -1,0 +1,223 @@
+//! The parser: bytes straight to Python objects. It accepts a part of what Python's `json` accepts
+//! and makes the same objects of it; everything else is `Unfit`, and the caller asks Python. So it
+//! has no error texts, and it stops at a nesting that no table needs.
+#![expect(unsafe_code, reason = "objects are built through CPython's C API, without a check per element")]
+
+mod cache;
+mod number;
+mod scan;
+mod text;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use cache::Cache;
+
+/// Deeper input is left to Python, whose own limit then holds.
+const MAX_DEPTH: usize = 200;
+
+/// Not for this parser: wrong, or too unusual. Python's `json` decides.
+#[derive(Debug)]
+pub(super) struct Unfit;
+
+/// A new reference, which whoever holds it must give away or drop.
+type Owned = *mut ffi::PyObject;
+
+pub(super) fn document<'py>(py: Python<'py>, input: &[u8]) -> Result<Bound<'py, PyAny>, Unfit> {
+    let mut parser = Parser {
+        input,
+        at: 0,
+        pending: Pending(Vec::new()),
+        characters: Vec::new(),
+        keys: Cache::for_input(input.len()),
+        texts: Cache::for_input(input.len()),
+        py,
+    };
+    parser.skip_whitespace();
+    let value = parser.value(0)?;
+    // SAFETY: `value` is a new reference that nothing else owns.
+    let value = unsafe { Bound::from_owned_ptr(py, value) };
+    parser.skip_whitespace();
+    if parser.at == input.len() { Ok(value) } else { Err(Unfit) }
+}
+
+struct Parser<'a, 'py> {
+    input: &'a [u8],
+    at: usize,
+    /// Elements of the lists that are open, keys and objects that wait for their values.
+    pending: Pending,
+    /// The characters of a text with escapes, kept for its memory.
+    characters: Vec<u32>,
+    keys: Cache,
+    texts: Cache,
+    /// Proof that this thread may call Python, for as long as references are owned.
+    py: Python<'py>,
+}
+
+/// References that are dropped when parsing stops half-way.
+struct Pending(Vec<Owned>);
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        for &object in &self.0 {
+            // SAFETY: the stack owns one reference to each object, and a parser, which lives no
+            // longer than its `Python` token, owns the stack.
+            unsafe { ffi::Py_DECREF(object) };
+        }
+    }
+}
+
+impl Parser<'_, '_> {
+    fn peek(&self) -> Option<u8> {
+        self.input.get(self.at).copied()
+    }
+
+    #[inline]
+    fn skip_whitespace(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    #[inline]
+    fn value(&mut self, depth: usize) -> Result<Owned, Unfit> {
+        match self.peek() {
+            Some(b'"') => self.text(false),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b'[') => self.list(depth),
+            Some(b'{') => self.object(depth),
+            _ => self.word(),
+        }
+    }
+
+    fn word(&mut self) -> Result<Owned, Unfit> {
+        let rest = &self.input[self.at..];
+        let is = |word: &[u8]| rest.starts_with(word);
+        // SAFETY: the interpreter runs (`self.py`), so its singletons exist.
+        let (length, value) = unsafe {
+            if is(b"null") {
+                (4, ffi::Py_NewRef(ffi::Py_None()))
+            } else if is(b"true") {
+                (4, ffi::Py_NewRef(ffi::Py_True()))
+            } else if is(b"false") {
+                (5, ffi::Py_NewRef(ffi::Py_False()))
+            } else if is(b"NaN") {
+                (3, self.made(ffi::PyFloat_FromDouble(f64::NAN))?)
+            } else if is(b"Infinity") {
+                (8, self.made(ffi::PyFloat_FromDouble(f64::INFINITY))?)
+            } else {
+                return Err(Unfit);
+            }
+        };
+        self.at += length;
+        Ok(value)
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Owned, Unfit> {
+        if depth >= MAX_DEPTH {
+            return Err(Unfit);
+        }
+        self.at += 1;
+        let first = self.pending.0.len();
+        self.skip_whitespace();
+        if self.peek() == Some(b']') {
+            self.at += 1;
+        } else {
+            loop {
+                let item = self.value(depth + 1)?;
+                self.pending.0.push(item);
+                if self.next_item(b']')? {
+                    break;
+                }
+            }
+        }
+        let count = self.pending.0.len() - first;
+        // SAFETY: a new list of `count` empty places takes over exactly the references that stand
+        // above `first`; they leave the stack in the same step, so each has one owner throughout.
+        unsafe {
+            let list = self.made(ffi::PyList_New(count as ffi::Py_ssize_t))?;
+            for (index, &item) in self.pending.0[first..].iter().enumerate() {
+                ffi::PyList_SET_ITEM(list, index as ffi::Py_ssize_t, item);
+            }
+            self.pending.0.set_len(first);
+            Ok(list)
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Owned, Unfit> {
+        if depth >= MAX_DEPTH {
+            return Err(Unfit);
+        }
+        self.at += 1;
+        // SAFETY: making an empty dict has no precondition but the running interpreter.
+        let dict = unsafe { self.made(ffi::PyDict_New())? };
+        self.pending.0.push(dict);
+        self.skip_whitespace();
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+        } else {
+            loop {
+                if self.peek() != Some(b'"') {
+                    return Err(Unfit);
+                }
+                let key = self.text(true)?;
+                self.pending.0.push(key);
+                self.skip_whitespace();
+                if self.peek() != Some(b':') {
+                    return Err(Unfit);
+                }
+                self.at += 1;
+                self.skip_whitespace();
+                let value = self.value(depth + 1)?;
+                self.pending.0.pop();
+                // SAFETY: `dict` is owned by the stack and by nobody else yet; `key` was just
+                // taken from the stack and `value` was just made, so both are ours to drop.
+                let outcome = unsafe {
+                    let outcome = ffi::PyDict_SetItem(dict, key, value);
+                    ffi::Py_DECREF(key);
+                    ffi::Py_DECREF(value);
+                    outcome
+                };
+                if outcome != 0 {
+                    return Err(self.refused());
+                }
+                if self.next_item(b'}')? {
+                    break;
+                }
+            }
+        }
+        self.pending.0.pop();
+        Ok(dict)
+    }
+
+    /// Steps over a comma (false) or the closing bracket (true).
+    #[inline]
+    fn next_item(&mut self, close: u8) -> Result<bool, Unfit> {
+        self.skip_whitespace();
+        match self.peek() {
+            Some(b',') => {
+                self.at += 1;
+                self.skip_whitespace();
+                Ok(false)
+            }
+            Some(byte) if byte == close => {
+                self.at += 1;
+                Ok(true)
+            }
+            _ => Err(Unfit),
+        }
+    }
+
+    /// What CPython made, or `Unfit` if it could not.
+    #[inline]
+    fn made(&self, object: Owned) -> Result<Owned, Unfit> {
+        if object.is_null() { Err(self.refused()) } else { Ok(object) }
+    }
+
+    /// CPython's exception is dropped: Python's own parser will raise its like, or succeed.
+    #[cold]
+    fn refused(&self) -> Unfit {
+        drop(PyErr::take(self.py));
+        Unfit
+    }
+}

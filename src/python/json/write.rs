@@ -1,0 +1,181 @@
+//! The writer: Python objects straight to bytes, as `simplejson.dumps(value, ignore_nan=True)` lays
+//! them out. Values of exactly Python's own types are written without calling Python; all others go
+//! through `other`. It counts its depth with the interpreter's and stops where Python would.
+#![expect(
+    unsafe_code,
+    reason = "lists and dicts are read through CPython's C API, without a check per element"
+)]
+
+mod array;
+mod calendar;
+mod key;
+mod known;
+mod number;
+mod other;
+mod pandas;
+mod text;
+
+use pyo3::exceptions::{PyRecursionError, PyRuntimeError, PyValueError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+pub(super) use known::Known;
+
+use super::WriteError;
+
+/// Python's own limit comes first unless a script has raised it; this one guards the C stack.
+const MAX_DEPTH: usize = 1000;
+
+type Outcome = Result<(), WriteError>;
+
+pub(super) fn document(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, limit: usize) -> Outcome {
+    let mut writer = Writer { out, limit, open: Vec::new(), known: None, py: value.py() };
+    writer.item(value.as_ptr())?;
+    writer.check_limit()
+}
+
+struct Writer<'a, 'py> {
+    out: &'a mut Vec<u8>,
+    limit: usize,
+    /// The containers that are being written, outermost first; each is kept alive by its caller.
+    open: Vec<*mut ffi::PyObject>,
+    known: Option<Known<'py>>,
+    py: Python<'py>,
+}
+
+impl<'py> Writer<'_, 'py> {
+    fn value(&mut self, value: &Bound<'py, PyAny>) -> Outcome {
+        self.item(value.as_ptr())
+    }
+
+    /// Writes an object that somebody holds at least until Python code runs.
+    #[inline]
+    fn item(&mut self, item: *mut ffi::PyObject) -> Outcome {
+        // SAFETY: `item` is alive, since no Python code runs before the first branch is left:
+        // exact str, float, int, bool and None are written without any. For everything else a
+        // reference is taken first.
+        unsafe {
+            let kind = ffi::Py_TYPE(item);
+            if kind == &raw mut ffi::PyFloat_Type {
+                number::float(self.out, ffi::PyFloat_AS_DOUBLE(item));
+                Ok(())
+            } else if kind == &raw mut ffi::PyUnicode_Type {
+                self.text(item)
+            } else if kind == &raw mut ffi::PyLong_Type {
+                self.int(item)
+            } else if item == ffi::Py_None() {
+                self.out.extend_from_slice(b"null");
+                Ok(())
+            } else if kind == &raw mut ffi::PyBool_Type {
+                let word: &[u8] = if item == ffi::Py_True() { b"true" } else { b"false" };
+                self.out.extend_from_slice(word);
+                Ok(())
+            } else {
+                let item = Bound::from_borrowed_ptr(self.py, item);
+                if kind == &raw mut ffi::PyList_Type {
+                    self.within(&item, |writer| writer.list(&item))
+                } else if kind == &raw mut ffi::PyDict_Type {
+                    self.within(&item, |writer| writer.dict(&item))
+                } else if kind == &raw mut ffi::PyTuple_Type {
+                    self.within(&item, |writer| writer.tuple(&item))
+                } else {
+                    self.other(&item)
+                }
+            }
+        }
+    }
+
+    /// Writes a container, unless it is already being written or lies too deep.
+    fn within(&mut self, container: &Bound<'py, PyAny>, write: impl FnOnce(&mut Self) -> Outcome) -> Outcome {
+        let pointer = container.as_ptr();
+        if self.open.contains(&pointer) {
+            return Err(PyValueError::new_err("Circular reference detected").into());
+        }
+        if self.open.len() == MAX_DEPTH {
+            let message = "maximum recursion depth exceeded while encoding a JSON object";
+            return Err(PyRecursionError::new_err(message).into());
+        }
+        // SAFETY: the text ends with a NUL byte, and every success is followed by one leave.
+        if unsafe { ffi::Py_EnterRecursiveCall(c" while encoding a JSON object".as_ptr()) } != 0 {
+            return Err(PyErr::fetch(self.py).into());
+        }
+        self.open.push(pointer);
+        let outcome = write(self);
+        self.open.pop();
+        // SAFETY: the call above entered.
+        unsafe { ffi::Py_LeaveRecursiveCall() };
+        outcome
+    }
+
+    /// An exact list. Its elements' code may change it, so its length is read again each time.
+    fn list(&mut self, list: &Bound<'py, PyAny>) -> Outcome {
+        let list = list.as_ptr();
+        self.out.push(b'[');
+        let mut index = 0;
+        // SAFETY: `list` is an exact list that the caller holds, and `index` is below the length
+        // that it has now; `item` takes its own reference before any Python code runs.
+        while index < unsafe { ffi::PyList_GET_SIZE(list) } {
+            self.separate(index > 0)?;
+            self.item(unsafe { ffi::PyList_GET_ITEM(list, index) })?;
+            index += 1;
+        }
+        self.out.push(b']');
+        Ok(())
+    }
+
+    /// An exact tuple, which nothing can change.
+    fn tuple(&mut self, tuple: &Bound<'py, PyAny>) -> Outcome {
+        let tuple = tuple.as_ptr();
+        self.out.push(b'[');
+        // SAFETY: `tuple` is an exact tuple that the caller holds, and indexes stay below its length.
+        for index in 0..unsafe { ffi::PyTuple_GET_SIZE(tuple) } {
+            self.separate(index > 0)?;
+            self.item(unsafe { ffi::PyTuple_GET_ITEM(tuple, index) })?;
+        }
+        self.out.push(b']');
+        Ok(())
+    }
+
+    /// An exact dict.
+    fn dict(&mut self, dict: &Bound<'py, PyAny>) -> Outcome {
+        let dict = dict.as_ptr();
+        self.out.push(b'{');
+        let mut position = 0;
+        let mut key = std::ptr::null_mut();
+        let mut value = std::ptr::null_mut();
+        // SAFETY: `dict` is an exact dict that the caller holds. PyDict_Next reads its state anew
+        // each time and lends a key and a value, to which references are taken at once.
+        let size = unsafe { ffi::PyDict_Size(dict) };
+        while unsafe { ffi::PyDict_Next(dict, &mut position, &mut key, &mut value) } != 0 {
+            let (key, value) =
+                unsafe { (Bound::from_borrowed_ptr(self.py, key), Bound::from_borrowed_ptr(self.py, value)) };
+            self.separate(self.out.last() != Some(&b'{'))?;
+            self.pair(&key, &value)?;
+            if unsafe { ffi::PyDict_Size(dict) } != size {
+                return Err(PyRuntimeError::new_err("dictionary changed size during iteration").into());
+            }
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    fn pair(&mut self, key: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> Outcome {
+        self.key(key)?;
+        self.out.extend_from_slice(b": ");
+        self.item(value.as_ptr())
+    }
+
+    /// Goes on to the next element, if the answer is not too large yet.
+    #[inline]
+    fn separate(&mut self, more: bool) -> Outcome {
+        if more {
+            self.out.extend_from_slice(b", ");
+        }
+        self.check_limit()
+    }
+
+    #[inline]
+    fn check_limit(&self) -> Outcome {
+        if self.out.len() > self.limit { Err(WriteError::TooLarge) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,68 @@
+//! Numbers as Python's `repr` writes them. NaN and the infinities, which JSON lacks, are null.
+#![expect(unsafe_code, reason = "ints are read through CPython's C API")]
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use super::{Outcome, Writer};
+
+/// Python writes these with an exponent of two digits, zmij with one or none; elsewhere the two
+/// agree to the byte.
+const DIFFERENT: std::ops::Range<f64> = 1e-9..1e-4;
+
+#[inline]
+pub(super) fn float(out: &mut Vec<u8>, value: f64) {
+    if !value.is_finite() {
+        out.extend_from_slice(b"null");
+    } else if DIFFERENT.contains(&value.abs()) {
+        small_float(out, value);
+    } else {
+        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+    }
+}
+
+/// `0.000012` as `1.2e-05`, `1e-7` as `1e-07`.
+fn small_float(out: &mut Vec<u8>, value: f64) {
+    let mut buffer = zmij::Buffer::new();
+    let text = buffer.format_finite(value.abs());
+    if value < 0.0 {
+        out.push(b'-');
+    }
+    if let Some((digits, exponent)) = text.split_once("e-") {
+        out.extend_from_slice(digits.as_bytes());
+        out.extend_from_slice(b"e-0");
+        out.extend_from_slice(exponent.as_bytes());
+        return;
+    }
+    let (first, rest) = text.trim_start_matches(['0', '.']).split_at(1);
+    out.extend_from_slice(first.as_bytes());
+    if !rest.is_empty() {
+        out.push(b'.');
+        out.extend_from_slice(rest.as_bytes());
+    }
+    out.extend_from_slice(b"e-05");
+}
+
+#[inline]
+pub(super) fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+impl Writer<'_, '_> {
+    /// An int of exactly Python's type.
+    #[inline]
+    pub(super) fn int(&mut self, value: *mut ffi::PyObject) -> Outcome {
+        let mut overflow = 0;
+        // SAFETY: `value` is an exact int that the caller holds; such a call runs no Python code.
+        let small = unsafe { ffi::PyLong_AsLongLongAndOverflow(value, &mut overflow) };
+        if overflow == 0 {
+            integer(self.out, small);
+            return Ok(());
+        }
+        // SAFETY: as above; the result is a new reference or null with an exception set (the int
+        // has more digits than Python converts).
+        let digits = unsafe { Bound::from_owned_ptr_or_err(self.py, ffi::PyObject_Str(value))? };
+        self.out.extend_from_slice(digits.extract::<std::borrow::Cow<'_, str>>()?.as_bytes());
+        Ok(())
+    }
+}
