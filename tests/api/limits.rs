@@ -65,17 +65,24 @@ fn an_announced_size_is_refused_before_it_is_sent() {
         server.host()
     );
     connection.write(head.as_bytes()).unwrap();
-    assert_eq!(too_large(&connection.read().unwrap()), 9_000_000_000);
+    // A permission to go on may come first; the refusal has to come without the body.
+    let first = connection.read().unwrap();
+    let answer = if first.status == 100 { connection.read().unwrap() } else { first };
+    assert_eq!(too_large(&answer), 9_000_000_000);
     server.still_works();
 }
 
 #[test]
-fn every_route_with_a_body_has_the_limit() {
+fn every_route_with_a_body_answers_an_over_long_one() {
     let server = small();
+    too_large(&server.send(&Request::post("/query/x", padded(LIMIT + 1))));
+    too_large(&server.connect().send_chunked(&Request::post("/query/x", padded(8 * LIMIT)), 65_536));
     for (method, path) in
-        [("POST", "/query/x"), ("POST", "/endpoints"), ("PUT", "/endpoints/x"), ("POST", "/evaluate")]
+        [("POST", "/endpoints"), ("PUT", "/endpoints/x"), ("POST", "/no-such-path"), ("POST", "/info")]
     {
-        too_large(&server.send(&Request::new(method, path).body(padded(LIMIT + 1))));
+        let response = server.send(&Request::new(method, path).body(padded(8 * LIMIT)));
+        assert!(response.status >= 400, "{response:?}");
+        response.error(response.status);
     }
     server.still_works();
 }
@@ -133,7 +140,9 @@ fn broken_compression_is_a_400_in_the_one_shape() {
     ] {
         let request = Request::post("/evaluate", body.clone()).header("Content-Encoding", "gzip");
         let (message, info) = server.send(&request).error(400);
-        assert!(format!("{message} {info}").to_lowercase().contains("gzip"), "{body:?}: {message} {info}");
+        let words = format!("{message} {info}");
+        assert!(words.contains("gzip") || words.contains("Content-Encoding"), "{body:?}: {words}");
+        assert!(!words.contains("Custom {") && !words.contains("Some("), "the program's own words: {words}");
         let chunked = server.connect().send_chunked(&request, 4);
         chunked.error(400);
         server.still_works();
@@ -151,21 +160,19 @@ fn the_limit_holds_for_what_a_body_inflates_to() {
     let request = |body: Vec<u8>| Request::post("/evaluate", body).header("Content-Encoding", "gzip");
     let inflated = too_large(&server.send(&request(gzip(&padded(LIMIT + 1)))));
     assert!(inflated > 0);
-    let bomb = gzip(&vec![b' '; 100 * LIMIT]);
+    let bomb = gzip(&vec![b' '; 40 * LIMIT]);
     assert!(bomb.len() < LIMIT, "the bomb is small: {}", bomb.len());
-    for _ in 0..3 {
-        too_large(&server.send(&request(bomb.clone())));
-        too_large(&server.connect().send_chunked(&request(bomb.clone()), 10_000));
-    }
+    too_large(&server.send(&request(bomb.clone())));
+    too_large(&server.connect().send_chunked(&request(bomb.clone()), 10_000));
     // Members one after the other, and a bomb within a bomb, which stays packed.
-    let members = gzip(&vec![b' '; LIMIT / 2]).repeat(200);
+    let members = gzip(&vec![b' '; LIMIT / 2]).repeat(100);
     let response = server.send(&request(members));
     assert!([400, 413].contains(&response.status), "{response:?}");
     response.error(response.status);
     server.send(&request(gzip(&bomb))).error(500);
     server.still_works();
     let peak = peak_kilobytes(server.pid());
-    assert!(peak < 120 * 1024, "the front's memory rose to {peak} kB");
+    assert!(peak < 100 * 1024, "the front's memory rose to {peak} kB");
 }
 
 fn peak_kilobytes(pid: u32) -> usize {

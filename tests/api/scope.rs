@@ -94,15 +94,14 @@ fn a_prep_script_gets_and_gives_columns() {
         def add_total(df):\n    df['Total'] = df['Price'] * df['Quantity']\n    return df[df['Total'] > 10]\n\n\
         execution_result = add_total(pd.DataFrame(_arg1))\n\
         return execution_result.to_dict(orient='list') if isinstance(execution_result, pd.DataFrame) else execution_result\n";
-    let data =
-        json!({"_arg1": {"Region": ["N", "S", "E"], "Price": [2.5, 4.0, 10.0], "Quantity": [4, 3, 2]}});
-    let answer = server.evaluate(script, data.clone());
-    answer.is(
-        200,
-        r#"{"Region": ["S", "E"], "Price": [4.0, 10.0], "Quantity": [3, 2], "Total": [12.0, 20.0]}"#,
-    );
-    let without_import = script.replace("import pandas as pd\n", "");
-    server.evaluate(&without_import, data).is(200, &answer.text());
+    // Written by hand, since a JSON library may put the columns into an order of its own.
+    let data = r#"{"_arg1": {"Region": ["N", "S", "E"], "Price": [2.5, 4.0, 10.0], "Quantity": [4, 3, 2]}}"#;
+    let answer = r#"{"Region": ["S", "E"], "Price": [4.0, 10.0], "Quantity": [3, 2], "Total": [12.0, 20.0]}"#;
+    for script in [script, &script.replace("import pandas as pd\n", "")] {
+        server
+            .post("/evaluate", format!("{{\"script\": {}, \"data\": {data}}}", json!(script)))
+            .is(200, answer);
+    }
     let warned = server.log().lines().any(|line| line.to_lowercase().contains("warn"));
     assert!(!warned, "a table may have any length:\n{}", server.log());
 }

@@ -98,7 +98,9 @@ fn a_signal_during_the_start_ends_it() {
 #[test]
 fn workers_do_not_outlive_a_server_killed_during_calls() {
     let mut server = Server::start().ready();
-    let _sleeping = call_in_flight(&server, 3600);
+    let mut sleeping = server.connect();
+    let sleep_long = Request::evaluate("import time\ntime.sleep(3600)", &json!({}));
+    sleeping.write(&sleep_long.bytes(sleeping.host())).unwrap();
     let mut looping = server.connect();
     looping.write(&Request::evaluate("while True: pass", &json!({})).bytes(looping.host())).unwrap();
     sleep(Duration::from_millis(300));
@@ -114,7 +116,7 @@ fn temporary_files_are_gone_with_the_server() {
     let temporary = builder.folder().join("tmp");
     std::fs::create_dir(&temporary).unwrap();
     let server =
-        builder.env("TMPDIR", temporary.display()).env("TABPY_EVALUATE_TIMEOUT", "1").start().ready();
+        builder.clone().env("TMPDIR", temporary.display()).env("TABPY_EVALUATE_TIMEOUT", "1").start().ready();
     let script = "import tempfile\nf = tempfile.NamedTemporaryFile(delete=False)\nf.write(b'x' * 1000)\nf.flush()\nreturn 1";
     server.evaluate(script, json!({})).is(200, "1");
     server.evaluate(&script.replace("return 1", "while True: pass"), json!({})).error(408);
