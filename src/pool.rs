@@ -126,6 +126,8 @@ struct State {
     alive: usize,
     starting: usize,
     stopping: bool,
+    /// Whether there ever was a worker.
+    was_ready: bool,
     /// Why the last start failed, until one succeeds.
     start_error: Option<String>,
 }
@@ -172,7 +174,7 @@ impl Pool {
             match tokio::time::timeout_at(deadline, lease.exchange(&job)).await {
                 Ok(Ok(exchange::Done { reply, body })) => {
                     let worker = lease.number();
-                    lease.give_back();
+                    lease.give_back(reply.retire);
                     return Ok(Answer {
                         status: reply.status,
                         body,
@@ -325,7 +327,7 @@ impl Shared {
 
     fn not_started(&self) -> Trouble {
         let state = self.lock();
-        let none_yet = || (state.alive == 0).then(|| "Python workers are still being started.".to_owned());
+        let none_yet = || (!state.was_ready).then(|| "Python workers are still being started.".to_owned());
         let reason = state.start_error.clone().or_else(none_yet);
         Trouble::NotStarted { max_workers: self.start.limits.max_workers, reason }
     }

@@ -34,6 +34,8 @@ pub struct Outcome {
     pub rows_out: usize,
     /// Whether Tableau can take the answer: as many rows as went in, or one for all of them.
     pub fits: bool,
+    /// Whether the script left something behind that cannot be put right.
+    pub retire: bool,
 }
 
 /// The one interpreter of a worker process.
@@ -114,12 +116,12 @@ impl Interpreter {
                 Ok(input) => input,
                 Err(error) => {
                     let described = exception::describe(prelude, &error, None, Stage::Running);
-                    return reply(Outcome::failed(described.status), &described.body);
+                    return reply(Outcome::of(described.status), &described.body);
                 }
             };
             let call = match Call::read(&input) {
                 Ok(call) => call,
-                Err(failure) => return reply(Outcome::failed(failure.status), &failure.body()),
+                Err(failure) => return reply(Outcome::of(failure.status), &failure.body()),
             };
             let rows_in = call.rows();
             let mut outcome = self.run(prelude, &call, &mut answer);
@@ -127,7 +129,7 @@ impl Interpreter {
             // Columns are for table extensions, which take any number of rows.
             let columns = answer.first() == Some(&b'{');
             outcome.fits = columns || rows_in == 0 || outcome.rows_out == 1 || outcome.rows_out == rows_in;
-            self.settle(py);
+            outcome.retire = !self.settle(py);
             reply(outcome, &answer)
         })
     }
@@ -136,7 +138,7 @@ impl Interpreter {
     pub fn query<R>(&mut self, name: &str, body: &[u8], reply: impl FnOnce(Outcome, &[u8]) -> R) -> R {
         Python::attach(|py| {
             let failure = self.refuse_query(py, name, body);
-            reply(Outcome::failed(failure.status), &failure.body())
+            reply(Outcome::of(failure.status), &failure.body())
         })
     }
 
@@ -160,17 +162,17 @@ impl Interpreter {
 
     fn run(&mut self, prelude: &Bound<'_, PyModule>, call: &Call<'_>, answer: &mut Vec<u8>) -> Outcome {
         let (error, stage) = match self.call(prelude, call, answer) {
-            Ok(rows_out) => return Outcome { status: 200, rows_in: 0, rows_out, fits: true },
+            Ok(rows_out) => return Outcome { rows_out, ..Outcome::of(200) },
             Err(Trouble::Raised(error, stage)) => (error, stage),
             Err(Trouble::TooLarge) => {
                 let failure = too_large(self.max_response_bytes);
                 *answer = failure.body();
-                return Outcome::failed(failure.status);
+                return Outcome::of(failure.status);
             }
         };
         let described = exception::describe(prelude, &error, Some(&call.script), stage);
         *answer = described.body;
-        Outcome::failed(described.status)
+        Outcome::of(described.status)
     }
 
     /// Compiles, calls and writes; the answer's rows when all three went well.
@@ -201,15 +203,17 @@ impl Interpreter {
         Ok(rows)
     }
 
-    /// Leaves the interpreter as the next script may expect it.
-    fn settle(&self, py: Python<'_>) {
+    /// Leaves the interpreter as the next script may expect it; says whether that worked.
+    fn settle(&self, py: Python<'_>) -> bool {
         interpreter::restore_collector();
+        let mut settled = true;
         for (name, stream) in [c"stdout", c"stderr"].iter().zip(&self.standard_output) {
             let stream = stream.bind(py);
-            // A script may have closed or replaced them; its print goes nowhere then, the next one's must not.
-            let _ = stream.call_method0("flush");
+            // A script may have closed it, or the descriptor below.
+            settled &= stream.call_method0("flush").is_ok();
             interpreter::set_system_object(py, name, stream);
         }
+        settled
     }
 }
 
@@ -220,8 +224,9 @@ enum Trouble {
 }
 
 impl Outcome {
-    fn failed(status: u16) -> Self {
-        Self { status, rows_in: 0, rows_out: 0, fits: true }
+    /// Without rows.
+    pub fn of(status: u16) -> Self {
+        Self { status, rows_in: 0, rows_out: 0, fits: true, retire: false }
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Reply {
     pub rows_out: u32,
     /// Whether Tableau can take so many rows for so many.
     pub fits: bool,
+    /// Whether the script left the worker in a state that the next one must not find.
+    pub retire: bool,
     pub body_length: u64,
 }
 
@@ -153,6 +155,7 @@ impl Reply {
         header[24..28].copy_from_slice(&self.rows_in.to_le_bytes());
         header[28..32].copy_from_slice(&self.rows_out.to_le_bytes());
         header[32] = u8::from(self.fits);
+        header[33] = u8::from(self.retire);
         header
     }
 
@@ -170,6 +173,7 @@ impl Reply {
             rows_in: number32(header, 24),
             rows_out: number32(header, 28),
             fits: header[32] != 0,
+            retire: header[33] != 0,
             body_length: number64(header, 16),
         })
     }
@@ -194,8 +198,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_header_comes_back_as_it_went(id: u64, name_length: u32, body_length: u64, status in 200u16..600, rows_in: u32, rows_out: u32, fits: bool) {
-            let reply = Reply { id, status, rows_in, rows_out, fits, body_length };
+        fn a_header_comes_back_as_it_went(id: u64, name_length: u32, body_length: u64, status in 200u16..600, rows_in: u32, rows_out: u32, fits: bool, retire: bool) {
+            let reply = Reply { id, status, rows_in, rows_out, fits, retire, body_length };
             prop_assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
             let request = Request { task: Task::Query, id, name_length, body_length };
             prop_assert_eq!(Request::decode(&request.encode()), Ok(request));

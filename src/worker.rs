@@ -37,12 +37,7 @@ pub fn run() -> anyhow::Result<()> {
         Err(error) => {
             // The front logs the reason; on its own, this process could only print it.
             let reason = format!("{error:#}");
-            write_frame(
-                &stream,
-                first.id,
-                Outcome { status: 500, rows_in: 0, rows_out: 0, fits: true },
-                reason.as_bytes(),
-            )?;
+            write_frame(&stream, first.id, Outcome::of(500), reason.as_bytes())?;
             return Err(error);
         }
     };
@@ -106,7 +101,7 @@ fn leave_the_server() -> io::Result<()> {
 
 fn greet(stream: &UnixStream, id: u64, hello: &Hello) -> anyhow::Result<()> {
     let body = serde_json::to_vec(hello)?;
-    write_frame(stream, id, Outcome { status: 200, rows_in: 0, rows_out: 0, fits: true }, &body)
+    write_frame(stream, id, Outcome::of(200), &body)
 }
 
 /// Reads one whole frame, header included, into `buffer`. `None` when the front has gone.
@@ -149,6 +144,7 @@ fn write_frame(mut stream: &UnixStream, id: u64, outcome: Outcome, body: &[u8]) 
         rows_in: u32::try_from(outcome.rows_in).unwrap_or(u32::MAX),
         rows_out: u32::try_from(outcome.rows_out).unwrap_or(u32::MAX),
         fits: outcome.fits,
+        retire: outcome.retire,
         body_length: body.len() as u64,
     }
     .encode();

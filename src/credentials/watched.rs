@@ -79,7 +79,7 @@ pub(super) fn text(path: &Path) -> anyhow::Result<String> {
         Err(error) => Err(match error.kind() {
             io::ErrorKind::NotFound => {
                 anyhow!(
-                    "the password file {name} is not there: make it with tabpy-user add -u NAME -f {name}"
+                    "the password file {name} of TABPY_PWD_FILE is not there: make it with tabpy-user add -u NAME -f {name}"
                 )
             }
             io::ErrorKind::InvalidData => anyhow!("the password file {name} is not UTF-8 text"),

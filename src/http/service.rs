@@ -100,7 +100,8 @@ impl Service {
     }
 
     pub(super) fn allows_origin(&self, origin: &str) -> bool {
-        self.allowed_origin == "*" || self.allowed_origin.eq_ignore_ascii_case(origin)
+        // Nothing is allowed where nothing is set, least of all an origin that says nothing.
+        !origin.is_empty() && (self.allowed_origin == "*" || self.allowed_origin.eq_ignore_ascii_case(origin))
     }
 
     /// Adds the Access-Control headers of state.ini.

@@ -44,10 +44,10 @@ impl Lease {
         }
     }
 
-    /// Returns the worker, unless it has served long enough.
-    pub(super) fn give_back(mut self) {
+    /// Returns the worker, unless it is spoilt or has served long enough.
+    pub(super) fn give_back(mut self, retire: bool) {
         if let Some(worker) = self.worker.take() {
-            if worker.served >= self.shared.start.limits.worker_requests {
+            if retire || worker.served >= self.shared.start.limits.worker_requests {
                 self.shared.bury(worker);
             } else {
                 self.shared.give(worker);

@@ -126,6 +126,7 @@ impl Shared {
                     let mut state = self.lock();
                     state.starting -= 1;
                     state.alive += 1;
+                    state.was_ready = true;
                     state.start_error = None;
                 }
                 self.give(worker);

@@ -13,11 +13,16 @@ use pyo3::prelude::*;
 pub fn start(executable: &str) -> anyhow::Result<()> {
     let executable = CString::new(executable).context("the path of Python holds a NUL byte")?;
     // SAFETY: the calls follow the order that CPython's documentation of PyConfig demands, each
-    // structure is initialised by CPython before it is read, and no interpreter exists before.
+    // structure is initialised by CPython before it is read, and no interpreter exists before. Giving
+    // up the signal stack is allowed at any time but on that stack.
     unsafe {
         if ffi::Py_IsInitialized() != 0 {
             bail!("Python was started twice in one process");
         }
+        // Rust gave this thread a small stack for signal handlers, and Python's handlers run on such
+        // a stack where there is one. Two signals at once overflow it: seen as a segmentation fault.
+        let none = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
+        libc::sigaltstack(&none, std::ptr::null_mut());
         let mut preconfig: ffi::PyPreConfig = std::mem::zeroed();
         ffi::PyPreConfig_InitPythonConfig(&mut preconfig);
         // Scripts are UTF-8 whatever the platform's locale says.

@@ -92,7 +92,7 @@ def _parse(source):
             return _parse_indented(source)
         except SyntaxError as second:
             # Where the first line is indented, only the second try has seen more than that line.
-            if error.msg == "unexpected indent":
+            if _begins_indented(source):
                 _one_line_up(second)
                 error = second
         # The last word is TabPy's own form: what it takes, we take.
@@ -110,6 +110,11 @@ def _parse_indented(source):
         raise IndentationError("unindent does not match any outer indentation level", position)
     ast.increment_lineno(tree, -1)
     return tree.body[0].body
+
+
+def _begins_indented(source):
+    first = re.search(r"^([ \t\f]*)[^\s#]", source, re.MULTILINE)
+    return first is not None and first[1] != ""
 
 
 def _one_line_up(error):
