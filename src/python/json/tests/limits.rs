@@ -115,3 +115,30 @@ fn rows_are_counted() {
         }
     });
 }
+
+#[test]
+fn nothing_is_leaked_by_answers() {
+    with_python(|py| {
+        let values = evaluated(
+            py,
+            "[[{'a': numpy.arange(50), 'b': pandas.Series(['x', None])}, Point(1, 2.5), {1, 'z'}, Colour.RED],
+              [1.5, 'é', 1j], circular(dict), [10**5000], [b'\\xff'], {(1,): 2}, [numpy.array([1j])], nested(500)]",
+        );
+        let tracing = py.import("tracemalloc").unwrap();
+        let collector = py.import("gc").unwrap();
+        let traced = || {
+            collector.call_method0("collect").unwrap();
+            tracing.call_method0("get_traced_memory").unwrap().extract::<(usize, usize)>().unwrap().0
+        };
+        let run = || values.try_iter().unwrap().for_each(|value| drop(written(&value.unwrap())));
+        tracing.call_method0("start").unwrap();
+        run();
+        let before = traced();
+        for _ in 0..50 {
+            run();
+        }
+        let after = traced();
+        tracing.call_method0("stop").unwrap();
+        assert!(after < before + 20_000, "{before} bytes became {after}");
+    });
+}

@@ -60,8 +60,12 @@ impl Writer<'_, '_> {
             return Ok(());
         }
         // SAFETY: as above; the result is a new reference or null with an exception set (the int
-        // has more digits than Python converts).
-        let digits = unsafe { Bound::from_owned_ptr_or_err(self.py, ffi::PyObject_Str(value))? };
+        // has more digits than Python converts). A huge int is converted by Python code, during
+        // which somebody else may let go of it: a reference keeps it.
+        let digits = unsafe {
+            let value = Bound::from_borrowed_ptr(self.py, value);
+            Bound::from_owned_ptr_or_err(self.py, ffi::PyObject_Str(value.as_ptr()))?
+        };
         self.out.extend_from_slice(digits.extract::<std::borrow::Cow<'_, str>>()?.as_bytes());
         Ok(())
     }
