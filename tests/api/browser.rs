@@ -11,6 +11,7 @@ fn evaluate() -> Request {
 #[track_caller]
 fn refused(server: &Server, request: Request) {
     let response = server.send(&request);
+    assert_eq!(response.status, 403, "{request:?}");
     response.error(403);
 }
 
@@ -140,6 +141,7 @@ fn credentials_that_a_browser_remembers_do_not_help_a_website() {
         .header("Host", "tabpy.example.com")
         .header("Origin", "https://tabpy.example.com");
     server.send(&request).is(200, "1");
+    server.wait_for_log("script-was-run");
     assert_eq!(server.log().matches("script-was-run").count(), 1, "{}", server.log());
 }
 
