@@ -22,7 +22,7 @@ pub use self::settings::{SETTINGS, Setting, Standing};
 use self::sources::{Raw, Sources};
 use self::values::Value;
 use crate::credentials::{Secret, UserName};
-use crate::telemetry::Format;
+use crate::telemetry::{Format, Log};
 
 /// What the command line says about settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -143,18 +143,6 @@ pub struct AccessControl {
     pub allow_origin: String,
     pub allow_headers: String,
     pub allow_methods: String,
-}
-
-#[derive(Debug)]
-pub struct Log {
-    /// `TABPY_LOG_LEVEL`
-    pub level: tracing::Level,
-    /// `TABPY_LOG_FORMAT`
-    pub format: Format,
-    /// `TABPY_LOG_DETAILS`
-    pub details: bool,
-    /// Heroku writes its own.
-    pub timestamps: bool,
 }
 
 /// What defaults depend on beside the environment.

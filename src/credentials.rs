@@ -32,10 +32,12 @@ use self::watched::Watched;
 /// Sign-ins that wait for a thread; further ones are told to come back.
 const MOST_WAITING: usize = 256;
 
-/// Clients differ in whether they pad.
+/// Padding is demanded, as TabPy demands it; what the last digit has beyond the last byte is not looked at.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::RequireCanonical)
+        .with_decode_allow_trailing_bits(true),
 );
 
 pub struct Credentials {

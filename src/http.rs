@@ -5,6 +5,7 @@ mod answer;
 mod auth;
 mod body;
 mod browser;
+mod client;
 mod endpoints;
 mod evaluate;
 mod health;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpResponse};
 
+pub use client::remember_connection;
 pub use service::{Admission, Service};
 
 /// The whole table. Whatever is not in it is 404, another method on what is in it is 405.

@@ -75,6 +75,8 @@ pub struct Answer {
     pub body: Bytes,
     pub rows_in: u32,
     pub rows_out: u32,
+    /// Whether Tableau can take the answer.
+    pub fits: bool,
     /// The worker's number, for the log.
     pub worker: u64,
     /// How long the request waited for it.
@@ -167,6 +169,7 @@ impl Pool {
                         body,
                         rows_in: reply.rows_in,
                         rows_out: reply.rows_out,
+                        fits: reply.fits,
                         worker,
                         queued,
                     });

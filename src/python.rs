@@ -32,6 +32,8 @@ pub struct Outcome {
     /// Length of the longest argument, and of the answer.
     pub rows_in: usize,
     pub rows_out: usize,
+    /// Whether Tableau can take the answer: as many rows as went in, or one for all of them.
+    pub fits: bool,
 }
 
 /// The one interpreter of a worker process.
@@ -122,6 +124,9 @@ impl Interpreter {
             let rows_in = call.rows();
             let mut outcome = self.run(prelude, &call, &mut answer);
             outcome.rows_in = rows_in;
+            // Columns are for table extensions, which take any number of rows.
+            let columns = answer.first() == Some(&b'{');
+            outcome.fits = columns || rows_in == 0 || outcome.rows_out == 1 || outcome.rows_out == rows_in;
             self.settle(py);
             reply(outcome, &answer)
         })
@@ -155,7 +160,7 @@ impl Interpreter {
 
     fn run(&mut self, prelude: &Bound<'_, PyModule>, call: &Call<'_>, answer: &mut Vec<u8>) -> Outcome {
         let (error, stage) = match self.call(prelude, call, answer) {
-            Ok(rows_out) => return Outcome { status: 200, rows_in: 0, rows_out },
+            Ok(rows_out) => return Outcome { status: 200, rows_in: 0, rows_out, fits: true },
             Err(Trouble::Raised(error, stage)) => (error, stage),
             Err(Trouble::TooLarge) => {
                 let failure = too_large(self.max_response_bytes);
@@ -216,7 +221,7 @@ enum Trouble {
 
 impl Outcome {
     fn failed(status: u16) -> Self {
-        Self { status, rows_in: 0, rows_out: 0 }
+        Self { status, rows_in: 0, rows_out: 0, fits: true }
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Application {
 /// The exit code for a setting that cannot be used, so that a platform's log tells it from a crash.
 const BAD_SETTING: u8 = 2;
 
+const FAILED: u8 = 1;
+
 /// Runs the server until it is stopped.
 pub fn serve(arguments: &Arguments) -> ExitCode {
     let config = match Config::load(arguments) {
@@ -47,28 +49,35 @@ pub fn serve(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(BAD_SETTING);
         }
     };
-    telemetry::start(config.log.level, config.log.format, config.log.timestamps);
+    telemetry::start(&config.log, config.http.trust_proxy);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    let admission = match admission(&config) {
+        Ok(admission) => admission,
+        Err(error) => return give_up(&error, BAD_SETTING),
+    };
     let outcome = actix_web::rt::System::new()
-        .block_on(async { Application::build(&config)?.run_until_stopped().await });
+        .block_on(async { Application::build(&config, admission)?.run_until_stopped().await });
     let code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            eprintln!("tabpy-rs: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => return give_up(&error, FAILED),
     };
     telemetry::flush();
     code
 }
 
+/// Once in the log, and once for whoever has just typed the command.
+fn give_up(error: &anyhow::Error, code: u8) -> ExitCode {
+    tracing::error!("{error:#}");
+    telemetry::flush();
+    eprintln!("tabpy-rs: {error:#}");
+    ExitCode::from(code)
+}
+
 impl Application {
     /// Binds, and starts everything. Must be called within an actix system.
-    pub fn build(config: &Config) -> anyhow::Result<Self> {
-        let admission = admission(config)?;
+    pub fn build(config: &Config, admission: Admission) -> anyhow::Result<Self> {
         let listeners = bind(&config.listen)?;
         let port = listeners.first().map_or(0, |(_, address)| address.port());
         let pool = Pool::new(workers(config)).context("the pool's thread could not be started")?;
@@ -82,8 +91,7 @@ impl Application {
             .client_request_timeout(HEADERS)
             .shutdown_timeout(config.shutdown_timeout.as_secs())
             .tcp_nodelay(true)
-            // A client that leaves has its script stopped.
-            .h1_allow_half_closed(false)
+            .on_connect(http::remember_connection)
             .disable_signals();
         for (listener, _) in listeners {
             server = server.listen(listener)?;
@@ -250,13 +258,7 @@ fn announce(config: &Config, service: &Service, port: u16) {
     let hosts: Vec<String> = config.listen.iter().map(|address| address.ip().to_string()).collect();
     let authentication = match (&service.admission, &config.authentication) {
         (Admission::Credentials(_), _) => "required",
-        (Admission::Open, Authentication::OpenToAll) => {
-            tracing::warn!(
-                "authentication is off: WHOEVER REACHES THIS PORT RUNS PYTHON ON THIS MACHINE. Set TABPY_USERNAME \
-                 and TABPY_PASSWORD, or TABPY_PWD_FILE, to ask for a password."
-            );
-            "off"
-        }
+        (Admission::Open, Authentication::OpenToAll) => "off",
         (Admission::Open, _) => "off, for this machine only",
     };
     tracing::info!(

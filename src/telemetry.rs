@@ -23,8 +23,25 @@ pub enum Format {
     Json,
 }
 
+/// What of the log can be set.
+#[derive(Debug)]
+pub struct Log {
+    /// `TABPY_LOG_LEVEL`
+    pub level: Level,
+    /// `TABPY_LOG_FORMAT`
+    pub format: Format,
+    /// `TABPY_LOG_DETAILS`
+    pub details: bool,
+    /// Heroku writes its own.
+    pub timestamps: bool,
+}
+
 /// Installs the subscriber of the process; only the first call has an effect.
-pub fn start(level: Level, format: Format, timestamps: bool) {
+///
+/// Behind a trusted proxy a request keeps the id that it came with.
+pub fn start(log: &Log, trust_proxy: bool) {
+    let Log { level, format, timestamps, .. } = *log;
+    request::trust_ids(trust_proxy);
     // What the libraries below say in passing is for their developers.
     let filter = Targets::new()
         .with_default(level)

@@ -42,6 +42,8 @@ pub struct Reply {
     /// Length of the longest argument and of the answer, in rows; for the log.
     pub rows_in: u32,
     pub rows_out: u32,
+    /// Whether Tableau can take so many rows for so many.
+    pub fits: bool,
     pub body_length: u64,
 }
 
@@ -150,6 +152,7 @@ impl Reply {
         header[16..24].copy_from_slice(&self.body_length.to_le_bytes());
         header[24..28].copy_from_slice(&self.rows_in.to_le_bytes());
         header[28..32].copy_from_slice(&self.rows_out.to_le_bytes());
+        header[32] = u8::from(self.fits);
         header
     }
 
@@ -166,6 +169,7 @@ impl Reply {
             status,
             rows_in: number32(header, 24),
             rows_out: number32(header, 28),
+            fits: header[32] != 0,
             body_length: number64(header, 16),
         })
     }
@@ -190,8 +194,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_header_comes_back_as_it_went(id: u64, name_length: u32, body_length: u64, status in 200u16..600, rows_in: u32, rows_out: u32) {
-            let reply = Reply { id, status, rows_in, rows_out, body_length };
+        fn a_header_comes_back_as_it_went(id: u64, name_length: u32, body_length: u64, status in 200u16..600, rows_in: u32, rows_out: u32, fits: bool) {
+            let reply = Reply { id, status, rows_in, rows_out, fits, body_length };
             prop_assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
             let request = Request { task: Task::Query, id, name_length, body_length };
             prop_assert_eq!(Request::decode(&request.encode()), Ok(request));

@@ -40,7 +40,7 @@ pub fn run() -> anyhow::Result<()> {
             write_frame(
                 &stream,
                 first.id,
-                Outcome { status: 500, rows_in: 0, rows_out: 0 },
+                Outcome { status: 500, rows_in: 0, rows_out: 0, fits: true },
                 reason.as_bytes(),
             )?;
             return Err(error);
@@ -55,8 +55,15 @@ pub fn run() -> anyhow::Result<()> {
 
 /// Answers requests until the front goes away.
 fn serve(stream: &UnixStream, interpreter: &mut Interpreter, mut buffer: Vec<u8>) -> anyhow::Result<()> {
+    let this = rustix::process::getpid();
     while let Some(request) = read_frame(stream, &mut buffer)? {
-        let reply = |outcome, body: &[u8]| write_frame(stream, request.id, outcome, body);
+        let reply = |outcome, body: &[u8]| {
+            if rustix::process::getpid() != this {
+                // A copy that the script made of its process has no business on the wire.
+                std::process::exit(0);
+            }
+            write_frame(stream, request.id, outcome, body)
+        };
         let (name, body) = buffer[wire::HEADER..].split_at(request.name_length as usize);
         match request.task {
             Task::Evaluate => interpreter.evaluate(body, reply)?,
@@ -99,7 +106,7 @@ fn leave_the_server() -> io::Result<()> {
 
 fn greet(stream: &UnixStream, id: u64, hello: &Hello) -> anyhow::Result<()> {
     let body = serde_json::to_vec(hello)?;
-    write_frame(stream, id, Outcome { status: 200, rows_in: 0, rows_out: 0 }, &body)
+    write_frame(stream, id, Outcome { status: 200, rows_in: 0, rows_out: 0, fits: true }, &body)
 }
 
 /// Reads one whole frame, header included, into `buffer`. `None` when the front has gone.
@@ -141,6 +148,7 @@ fn write_frame(mut stream: &UnixStream, id: u64, outcome: Outcome, body: &[u8]) 
         status: outcome.status,
         rows_in: u32::try_from(outcome.rows_in).unwrap_or(u32::MAX),
         rows_out: u32::try_from(outcome.rows_out).unwrap_or(u32::MAX),
+        fits: outcome.fits,
         body_length: body.len() as u64,
     }
     .encode();

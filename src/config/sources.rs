@@ -59,15 +59,11 @@ impl Sources {
     /// Reads the process's environment, `.env` in the working folder, and the file if there is one.
     pub(super) fn read(file: Option<&Path>) -> anyhow::Result<Self> {
         let environment = environment(std::env::vars_os())?;
-        let mut warnings = Vec::new();
         let text = match file {
-            Some(path) => read_file(path, &mut warnings)?.map(|text| (path, text)),
+            Some(path) => Some((path, read_file(path)?)),
             None => None,
         };
-        let mut sources = Self::merge(&environment, &dotenv(Path::new(".env"))?, text)?;
-        warnings.append(&mut sources.warnings);
-        sources.warnings = warnings;
-        Ok(sources)
+        Self::merge(&environment, &dotenv(Path::new(".env"))?, text)
     }
 
     /// The environment wins over `.env`, and `.env` over the file.
@@ -247,20 +243,10 @@ fn dotenv(path: &Path) -> anyhow::Result<Pairs> {
     lines.map(pair).collect()
 }
 
-/// TabPy goes on without a file that is not there; one that is there and unreadable might have held
-/// the password file's name, so going on would be unsafe.
-fn read_file(path: &Path, warnings: &mut Vec<String>) -> anyhow::Result<Option<String>> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            warnings.push(format!(
-                "the settings file {} is not there: using the environment and defaults",
-                path.display()
-            ));
-            Ok(None)
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot read the settings file {}", path.display())),
-    }
+/// TabPy goes on without a file that it cannot read. The file may have named the passwords, so going
+/// on would be unsafe.
+fn read_file(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read the settings file {}", path.display()))
 }
 
 #[cfg(test)]

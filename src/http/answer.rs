@@ -57,8 +57,8 @@ pub(super) fn json(status: u16, body: impl Into<Bytes>) -> HttpResponse {
 }
 
 /// As [`json`], compressed if the client takes that and it pays.
-pub(super) async fn json_for(request: &HttpRequest, gzip: bool, status: u16, body: Bytes) -> HttpResponse {
-    if !gzip || body.len() < WORTH_COMPRESSING || !accepts_gzip(request) {
+pub(super) async fn json_for(request: &HttpRequest, status: u16, body: Bytes) -> HttpResponse {
+    if body.len() < WORTH_COMPRESSING || !accepts_gzip(request) {
         return json(status, body);
     }
     let compressed = if body.len() <= QUICKLY_COMPRESSED {

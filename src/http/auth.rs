@@ -45,12 +45,17 @@ async fn refuse(request: &ServiceRequest, service: &Service) -> Option<HttpRespo
     let credentials = match &service.admission {
         Admission::Open => {
             // As TabPy, which minds only a name and a password that are whole. A browser that once signed in goes on sending what it knows; the page is no API call.
-            let refused = !service.is_page(request.path()) && given.is_some_and(Credentials::are_in);
+            let known = request.resource_map().has_resource(request.path());
+            let refused = known && !service.is_page(request.path()) && given.is_some_and(Credentials::are_in);
             return refused.then(|| not_acceptable(service));
         }
         Admission::Credentials(credentials) => credentials,
     };
     let Some(given) = given else { return Some(unauthorized(service)) };
+    if request.headers().get_all(header::AUTHORIZATION).count() > 1 {
+        // Whoever stands between may have looked at the other one.
+        return Some(unauthorized(service));
+    }
     let user = match credentials.seen(given) {
         Some(user) => user,
         None => match credentials.verify(given).await {

@@ -2,14 +2,15 @@
 //! as well. A body that is too long is read to its end before it is refused, within reason: a client
 //! that is still sending would otherwise see a broken connection instead of the reason.
 
+use std::io::Read as _;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::dev::Decompress;
 use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
+use flate2::read::MultiGzDecoder;
 use futures_util::{Stream, StreamExt as _};
 
 use crate::failure::Failure;
@@ -43,8 +44,10 @@ pub(super) async fn read(
     match encoding.map(str::trim) {
         None | Some("" | "identity") => gather(&mut payload, limit, announced).await,
         Some(encoding) if encoding.eq_ignore_ascii_case("gzip") && gzip => {
-            let mut inflated = Decompress::from_headers(payload, request.headers());
-            gather(&mut inflated, limit, None).await
+            let compressed = gather(&mut payload, limit, announced).await?;
+            // A small body may inflate to the limit, which would keep other requests of the thread waiting.
+            let inflated = tokio::task::spawn_blocking(move || inflate(&compressed, limit)).await;
+            inflated.unwrap_or_else(|_| Err(broken_gzip("it could not be inflated")))
         }
         Some(encoding) if encoding.eq_ignore_ascii_case("gzip") => {
             Err(Failure::new(400, "Compressed requests are switched off.")
@@ -54,6 +57,22 @@ pub(super) async fn read(
             Err(Failure::new(400, "The body's Content-Encoding is not supported.").info("Use gzip or none."))
         }
     }
+}
+
+fn inflate(compressed: &[u8], limit: usize) -> Result<Bytes, Failure> {
+    let mut whole = Vec::new();
+    // One byte more than is allowed tells that there is more.
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    match MultiGzDecoder::new(compressed).take(most).read_to_end(&mut whole) {
+        Ok(length) if length > limit => Err(too_large(length, limit)),
+        Ok(_) => Ok(whole.into()),
+        Err(error) => Err(broken_gzip(&error.to_string())),
+    }
+}
+
+fn broken_gzip(reason: &str) -> Failure {
+    Failure::new(400, "The request's body is not what its Content-Encoding says.")
+        .info(format!("It is no gzip, or cut short: {reason}."))
 }
 
 async fn gather<S>(body: &mut S, limit: usize, announced: Option<usize>) -> Result<Bytes, Failure>
@@ -87,7 +106,7 @@ where
         Ok(None) => Ok(None),
         Ok(Some(Ok(bytes))) => Ok(Some(bytes)),
         Ok(Some(Err(error))) => Err(Failure::new(400, "The request's body could not be read.")
-            .info(format!("{error}: it is cut short, or not what its Content-Encoding says."))),
+            .info(format!("It is cut short or malformed: {error}."))),
         Err(_) => Err(Failure::new(408, "The request's body did not arrive.")
             .info(format!("Nothing came for {} seconds.", SILENCE.as_secs()))),
     }

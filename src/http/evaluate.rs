@@ -6,7 +6,7 @@ use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 
 use super::service::Service;
-use super::{Handled, answer, body};
+use super::{Handled, answer, body, client};
 use crate::config::Timeout;
 use crate::failure::Failure;
 use crate::pool::Job;
@@ -37,7 +37,14 @@ pub(super) async fn work(
     timeout: &Timeout,
 ) -> Handled {
     let deadline = Instant::now() + timeout.duration;
-    let answer = match service.pool.run(Job { task, name, body, deadline }).await {
+    let running = service.pool.run(Job { task, name, body, deadline });
+    let outcome = tokio::select! {
+        biased;
+        outcome = running => outcome,
+        // Dropping the run ends the script.
+        () = client::has_left(request) => return Err(left().into()),
+    };
+    let answer = match outcome {
         Ok(answer) => answer,
         Err(trouble) => {
             let failure = trouble
@@ -54,20 +61,25 @@ pub(super) async fn work(
             rows_out: answer.rows_out,
         });
     }
-    let (rows_in, rows_out) = (answer.rows_in, answer.rows_out);
-    // Table extensions return as many rows as they like; Tableau's calculations do not.
-    if answer.status == 200 && rows_out != 1 && rows_in != rows_out && rows_in > 0 {
+    if !answer.fits {
+        let (rows_in, rows_out) = (answer.rows_in, answer.rows_out);
         tracing::warn!(
             rows_in,
             rows_out,
-            "the answer has {rows_out} values for {rows_in} rows: Tableau takes 1 or {rows_in} (\"Unexpected number of results\")"
+            "the answer has {rows_out} values for {rows_in} rows: Tableau takes 1 or {rows_in} (\"Unexpected number of \
+             results\")"
         );
     }
     if answer.status >= 400 {
         log_error(answer.status, &answer.body);
     }
-    let response: HttpResponse = answer::json_for(request, service.gzip, answer.status, answer.body).await;
+    let response: HttpResponse = answer::json_for(request, answer.status, answer.body).await;
     Ok(response)
+}
+
+/// Nobody reads this; the log shows its status, which is nginx's for the same.
+fn left() -> Failure {
+    Failure::new(499, "The client has left, so its script was stopped.")
 }
 
 /// Which kind of error; its text and the source line may hold data.

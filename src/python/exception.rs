@@ -78,9 +78,8 @@ pub(super) fn text(prelude: &Bound<'_, PyModule>, error: &PyErr) -> String {
 }
 
 fn empty_script() -> Described {
-    let info = "IndentationError : expected an indented block after function definition on line 1 \
-                (<string>, line 1): the script holds no statement. It needs at least one line that is not \
-                a comment, such as: return _arg1";
+    let info = "IndentationError : expected an indented block: the script holds no statement. It needs at least \
+                one line that is not a comment, such as: return _arg1";
     Described { status: 500, body: Failure::new(500, MESSAGE).info(info).body() }
 }
 

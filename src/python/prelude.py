@@ -88,25 +88,35 @@ def _parse(source):
         return ast.parse(source, "<string>").body
     except IndentationError as error:
         # Tableau users indent a whole script to fit their calculation: TabPy takes that.
-        body = _parse_indented(source)
-        if body is not None:
-            return body
+        try:
+            return _parse_indented(source)
+        except SyntaxError as second:
+            # Where the first line is indented, only the second try has seen more than that line.
+            if error.msg == "unexpected indent":
+                _one_line_up(second)
+                error = second
         # The last word is TabPy's own form: what it takes, we take.
         body = _parse_as_tabpy(source)
-        if body is not None:
-            return body
-        raise error from None
+        if body is None:
+            raise error from None
+        return body
 
 
 def _parse_indented(source):
-    try:
-        tree = ast.parse("if 1:\n" + source, "<string>")
-    except SyntaxError:
-        return None
-    if len(tree.body) != 1 or tree.body[0].orelse:
-        return None
+    tree = ast.parse("if 1:\n" + source, "<string>")
+    rest = tree.body[1:] or tree.body[0].orelse
+    if rest:
+        position = ("<string>", rest[0].lineno, 1, None)
+        raise IndentationError("unindent does not match any outer indentation level", position)
     ast.increment_lineno(tree, -1)
     return tree.body[0].body
+
+
+def _one_line_up(error):
+    error.lineno -= 1
+    if error.end_lineno is not None:
+        error.end_lineno -= 1
+    error.msg = re.sub(r"\bon line (\d+)", lambda found: f"on line {int(found[1]) - 1}", error.msg)
 
 
 def _parse_as_tabpy(source):
@@ -175,10 +185,8 @@ def _line_of(error, trace, compiling):
 
 def missing_response(error):
     """The reason, when reading the response of a failed `tabpy.query` is what went wrong."""
-    if type(error) is not KeyError or error.args != ("response",):
-        return None
-    reason = getattr(error, "tabpy_reason", None)
-    return DID_NOT_RESPOND if reason is None else f"{DID_NOT_RESPOND} {reason}."
+    reason = getattr(error, "tabpy_reason", None) if type(error) is KeyError else None
+    return None if reason is None else f"{DID_NOT_RESPOND} {reason}."
 
 
 def keep_signals():

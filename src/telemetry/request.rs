@@ -1,6 +1,7 @@
 //! The span around a request, with the id that every line about it carries, and the one line that says
 //! how it went.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::HttpMessage as _;
@@ -33,9 +34,10 @@ impl RootSpanBuilder for RequestSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
         let id = request.extensions().get::<RequestId>().copied();
         request.extensions_mut().insert(Record { began: Instant::now(), user: None, work: None });
-        match id {
-            Some(id) => tracing::info_span!("request", request_id = %id),
-            None => Span::none(),
+        match (given_id(request), id) {
+            (Some(given), _) => tracing::info_span!("request", request_id = given),
+            (None, Some(id)) => tracing::info_span!("request", request_id = %id),
+            (None, None) => Span::none(),
         }
     }
 
@@ -77,6 +79,22 @@ impl RootSpanBuilder for RequestSpan {
             }
         }
     }
+}
+
+static TRUST_IDS: AtomicBool = AtomicBool::new(false);
+
+pub(super) fn trust_ids(trust: bool) {
+    TRUST_IDS.store(trust, Ordering::Relaxed);
+}
+
+/// The id that a trusted proxy gave, if it is one that can stand in a log.
+fn given_id(request: &ServiceRequest) -> Option<&str> {
+    if !TRUST_IDS.load(Ordering::Relaxed) {
+        return None;
+    }
+    let id = request.headers().get("X-Request-Id")?.to_str().ok()?;
+    let plain = (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    plain.then_some(id)
 }
 
 /// With three decimals, which is what a clock can be trusted for.

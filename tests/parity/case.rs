@@ -59,8 +59,9 @@ pub(crate) struct Case {
     /// The row of docs/differences-from-tabpy.md that this case shows.
     pub(crate) differs: Option<String>,
     pub(crate) ours: Option<Ours>,
-    /// Where the request would break the TabPy that the other cases use: what it was seen to answer.
-    pub(crate) tabpy: Option<Recorded>,
+    /// TabPy gives no answer, and is not asked since it would not live, or would keep a thread: how
+    /// that was seen.
+    pub(crate) unanswered: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -69,10 +70,8 @@ enum Framing {
     #[default]
     Length,
     Chunked,
-    /// Neither a length nor chunks.
+    /// Neither a length nor chunks, and so no body.
     None,
-    /// The length, but no body.
-    HeadOnly,
 }
 
 /// What is expected of our answer where it differs; what is absent is not looked at.
@@ -98,18 +97,6 @@ pub(crate) struct Ours {
     /// `Name: value`, or `Name:` for a header that is absent.
     #[serde(default)]
     pub(crate) headers: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Recorded {
-    /// How the answer was seen; here so that a case can't do without it.
-    #[expect(dead_code, reason = "read by people")]
-    how: String,
-    /// None: TabPy closes the connection, or never answers.
-    pub(crate) status: Option<u16>,
-    #[serde(default)]
-    pub(crate) body: String,
 }
 
 /// The cases of all tables, by file name and then in order.
@@ -156,7 +143,7 @@ impl Case {
         bytes.extend_from_slice(head.as_bytes());
         bytes.extend_from_slice(b"\r\n");
         match (body, &self.framing) {
-            (None, _) | (_, Framing::HeadOnly) => {}
+            (None, _) | (_, Framing::None) => {}
             (Some(body), Framing::Chunked) => {
                 for chunk in body.chunks(16 * 1024) {
                     let _ = write!(bytes, "{:x}\r\n", chunk.len());

@@ -28,17 +28,19 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    pub(crate) fn recorded(status: u16, body: &str) -> Self {
-        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        Self { status, headers, body: body.as_bytes().to_vec() }
-    }
-
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+impl Answer {
+    #[cfg(test)]
+    pub(crate) fn parsed(mut bytes: &[u8]) -> Self {
+        read(&mut bytes, false).map_or(Self::Nothing, Self::Full)
     }
 }
 

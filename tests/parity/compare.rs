@@ -142,3 +142,53 @@ fn normalised(case: &Case, response: &Response) -> Response {
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(text: &str) -> Case {
+        basic_toml::from_str(&format!("name = \"x\"\n{text}")).unwrap()
+    }
+
+    fn answer(status: u16, body: &str) -> Answer {
+        let head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n\r\n{body}");
+        Answer::parsed(head.as_bytes())
+    }
+
+    fn error(info: &str) -> String {
+        format!(r#"{{"message": "m", "info": "{info}"}}"#)
+    }
+
+    #[test]
+    fn the_same_and_the_different_are_told_apart() {
+        let same = case("");
+        assert_eq!(verdict(&same, &answer(200, "1"), &answer(200, "1")), Ok(()));
+        assert!(verdict(&same, &answer(200, "1"), &answer(200, "2")).unwrap_err().contains("byte 0"));
+        assert!(verdict(&same, &answer(200, "1"), &answer(201, "1")).unwrap_err().contains("201 here"));
+        assert!(verdict(&same, &answer(200, "1"), &Answer::Nothing).unwrap_err().contains("no answer"));
+        assert!(verdict(&same, &answer(500, "x"), &answer(500, "x")).unwrap_err().contains("no JSON"));
+        let volatile = case(r#"volatile = ["uuid"]"#);
+        let (a, b) = (r#"{"uuid": "a", "n": 1}"#, r#"{"uuid": "b", "n": 1}"#);
+        assert_eq!(verdict(&volatile, &answer(200, a), &answer(200, b)), Ok(()));
+        assert!(verdict(&same, &answer(200, a), &answer(200, b)).is_err());
+    }
+
+    #[test]
+    fn a_difference_is_there_and_as_expected() {
+        let differs = case("differs = \"d\"\nours = { status = 200, body = \"2\" }");
+        assert_eq!(verdict(&differs, &answer(200, "1"), &answer(200, "2")), Ok(()));
+        assert!(verdict(&differs, &answer(200, "2"), &answer(200, "2")).unwrap_err().contains("stale"));
+        assert!(verdict(&differs, &answer(200, "1"), &answer(200, "3")).unwrap_err().contains("should be"));
+    }
+
+    #[test]
+    fn an_error_goes_on_from_tabpys() {
+        let differs = case("differs = \"d\"\nours = { own_line = true, goes_on = [\"line 2\"] }");
+        let theirs = answer(500, &error("E : x (line 3)"));
+        assert_eq!(verdict(&differs, &theirs, &answer(500, &error("E : x (line 2) (line 2: y)"))), Ok(()));
+        assert!(verdict(&differs, &theirs, &answer(500, &error("E : x (line 3) (line 2: y)"))).is_err());
+        assert!(verdict(&differs, &theirs, &answer(500, &error("E : x (line 2)"))).is_err());
+        assert!(verdict(&differs, &theirs, &answer(400, &error("E : x (line 2) (line 2: y)"))).is_err());
+    }
+}

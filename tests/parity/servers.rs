@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tempfile::TempDir;
 
 use crate::case::{Case, evaluate_body};
-use crate::client::{self, Answer, Response};
+use crate::client::{self, Answer};
 
 /// TabPy imports for several seconds, five of them at once for many.
 const STARTUP: Duration = Duration::from_secs(90);
@@ -63,42 +63,48 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) fn start(setup: Setup) -> Result<Self, String> {
-        let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut tabpy = Command::new(tabpy_program()?);
-        // Its own packages, never the caller's.
-        tabpy.env_clear();
-        let mut ours = Command::new(env!("CARGO_BIN_EXE_tabpy-rs"));
-        ours.env_clear().env("TABPY_PYTHON", repository.join(".venv"));
-        let mut tabpy = Server::spawn("TabPy", tabpy, setup);
-        let mut ours = Server::spawn("tabpy-rs", ours, setup);
-        tabpy.wait(setup)?;
-        ours.wait(setup)?;
+        let program = tabpy_program()?;
+        let environment = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv");
+        let tabpy = Server::start("TabPy", setup, || {
+            let mut command = Command::new(&program);
+            command.env_clear();
+            command
+        })?;
+        let ours = Server::start("tabpy-rs", setup, || {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_tabpy-rs"));
+            command.env_clear().env("TABPY_PYTHON", &environment);
+            command
+        })?;
         Ok(Self { setup, tabpy, ours })
     }
 
     /// TabPy's answer and ours.
     pub(crate) fn answers(&self, case: &Case) -> (Answer, Answer) {
-        let theirs = match &case.tabpy {
-            Some(recorded) => match recorded.status {
-                Some(status) => Answer::Full(Response::recorded(status, &recorded.body)),
-                None => Answer::Nothing,
-            },
+        let theirs = match &case.unanswered {
+            Some(_) => Answer::Nothing,
             None => self.answer(&self.tabpy, case),
         };
         (theirs, self.answer(&self.ours, case))
     }
 
     fn answer(&self, server: &Server, case: &Case) -> Answer {
-        let prefix = self.setup.prefix();
-        let host = format!("localhost:{}", server.port);
         for script in &case.before {
-            let body = String::from_utf8(evaluate_body(script, None)).unwrap();
-            let head = format!("POST {prefix}/evaluate HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
-            let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
-            client::ask(server.port, request.as_bytes());
+            client::ask(server.port, &evaluate_request(self.setup, server.port, script));
         }
-        client::ask(server.port, &case.request(prefix, &host))
+        client::ask(server.port, &case.request(self.setup.prefix(), &format!("localhost:{}", server.port)))
     }
+}
+
+fn evaluate_request(setup: Setup, port: u16, script: &str) -> Vec<u8> {
+    let body = evaluate_body(script, None);
+    let mut request = format!(
+        "POST {}/evaluate HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        setup.prefix(),
+        body.len()
+    )
+    .into_bytes();
+    request.extend_from_slice(&body);
+    request
 }
 
 pub(crate) fn tabpy_program() -> Result<PathBuf, String> {
@@ -117,6 +123,19 @@ struct Server {
 }
 
 impl Server {
+    /// A port that was free a moment ago may be taken when the server binds it, so it has three tries.
+    fn start(name: &'static str, setup: Setup, command: impl Fn() -> Command) -> Result<Self, String> {
+        let mut outcome = Err(String::new());
+        for _ in 0..3 {
+            let mut server = Self::spawn(name, command(), setup);
+            outcome = server.wait(setup);
+            if outcome.is_ok() {
+                return Ok(server);
+            }
+        }
+        Err(outcome.err().unwrap_or_default())
+    }
+
     fn spawn(name: &'static str, mut command: Command, setup: Setup) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -145,20 +164,17 @@ impl Server {
         Self { name, port, child, folder }
     }
 
-    /// Until it answers.
+    /// Until it runs scripts, or says why it does not.
     fn wait(&mut self, setup: Setup) -> Result<(), String> {
-        let request = format!(
-            "GET {}/info HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n\r\n",
-            setup.prefix(),
-            self.port
-        );
+        let request = evaluate_request(setup, self.port, "return 1");
         let deadline = Instant::now() + STARTUP;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return Err(format!("{} ended with {status}:\n{}", self.name, self.log_tail()));
             }
-            if let Answer::Full(_) = client::ask(self.port, request.as_bytes()) {
-                return Ok(());
+            match client::ask(self.port, &request) {
+                Answer::Full(response) if response.status != 503 => return Ok(()),
+                _ => {}
             }
             thread::sleep(Duration::from_millis(50));
         }

@@ -136,8 +136,9 @@ impl Parser<'_, '_> {
         // above `first`; they leave the stack in the same step, so each has one owner throughout.
         unsafe {
             let list = self.made(ffi::PyList_New(count as ffi::Py_ssize_t))?;
-            for (index, &item) in self.pending.0[first..].iter().enumerate() {
-                ffi::PyList_SET_ITEM(list, index as ffi::Py_ssize_t, item);
+            if count > 0 {
+                let places = (*list.cast::<ffi::PyListObject>()).ob_item;
+                std::ptr::copy_nonoverlapping(self.pending.0.as_ptr().add(first), places, count);
             }
             self.pending.0.set_len(first);
             Ok(list)

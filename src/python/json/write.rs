@@ -114,10 +114,12 @@ impl<'py> Writer<'_, 'py> {
         let mut index = 0;
         // SAFETY: `list` is an exact list that the caller holds, and `index` is below the length
         // that it has now; `item` takes its own reference before any Python code runs.
-        while index < unsafe { ffi::PyList_GET_SIZE(list) } {
-            self.separate(index > 0)?;
-            self.item(unsafe { ffi::PyList_GET_ITEM(list, index) })?;
-            index += 1;
+        unsafe {
+            while index < ffi::PyList_GET_SIZE(list) {
+                self.separate(index > 0)?;
+                self.item(ffi::PyList_GET_ITEM(list, index))?;
+                index += 1;
+            }
         }
         self.out.push(b']');
         Ok(())
@@ -128,15 +130,17 @@ impl<'py> Writer<'_, 'py> {
         let tuple = tuple.as_ptr();
         self.out.push(b'[');
         // SAFETY: `tuple` is an exact tuple that the caller holds, and indexes stay below its length.
-        for index in 0..unsafe { ffi::PyTuple_GET_SIZE(tuple) } {
-            self.separate(index > 0)?;
-            self.item(unsafe { ffi::PyTuple_GET_ITEM(tuple, index) })?;
+        unsafe {
+            for index in 0..ffi::PyTuple_GET_SIZE(tuple) {
+                self.separate(index > 0)?;
+                self.item(ffi::PyTuple_GET_ITEM(tuple, index))?;
+            }
         }
         self.out.push(b']');
         Ok(())
     }
 
-    /// An exact dict.
+    /// An exact dict. Its values' code may change it, which then is the error that Python raises.
     fn dict(&mut self, dict: &Bound<'py, PyAny>) -> Outcome {
         let dict = dict.as_ptr();
         self.out.push(b'{');
@@ -145,14 +149,16 @@ impl<'py> Writer<'_, 'py> {
         let mut value = std::ptr::null_mut();
         // SAFETY: `dict` is an exact dict that the caller holds. PyDict_Next reads its state anew
         // each time and lends a key and a value, to which references are taken at once.
-        let size = unsafe { ffi::PyDict_Size(dict) };
-        while unsafe { ffi::PyDict_Next(dict, &mut position, &mut key, &mut value) } != 0 {
-            let (key, value) =
-                unsafe { (Bound::from_borrowed_ptr(self.py, key), Bound::from_borrowed_ptr(self.py, value)) };
-            self.separate(self.out.last() != Some(&b'{'))?;
-            self.pair(&key, &value)?;
-            if unsafe { ffi::PyDict_Size(dict) } != size {
-                return Err(PyRuntimeError::new_err("dictionary changed size during iteration").into());
+        unsafe {
+            let size = ffi::PyDict_Size(dict);
+            while ffi::PyDict_Next(dict, &mut position, &mut key, &mut value) != 0 {
+                let key = Bound::from_borrowed_ptr(self.py, key);
+                let value = Bound::from_borrowed_ptr(self.py, value);
+                self.separate(self.out.last() != Some(&b'{'))?;
+                self.pair(&key, &value)?;
+                if ffi::PyDict_Size(dict) != size {
+                    return Err(PyRuntimeError::new_err("dictionary changed size during iteration").into());
+                }
             }
         }
         self.out.push(b'}');

@@ -11,7 +11,7 @@ pub(super) fn plain(text: &[u8]) -> usize {
     first(
         text,
         |word| word | word.wrapping_sub(ONES * 0x20) | equal(word, b'"') | equal(word, b'\\'),
-        |byte| byte < 0x20 || byte >= 0x80 || byte == b'"' || byte == b'\\',
+        |byte| !(0x20..0x80).contains(&byte) || byte == b'"' || byte == b'\\',
     )
 }
 

@@ -50,14 +50,27 @@ impl Parser<'_, '_> {
 
     fn unescape(&mut self, characters: &mut Vec<u32>) -> Result<(), Unfit> {
         loop {
+            // Escapes often stand side by side.
+            while self.peek() == Some(b'\\') {
+                self.at += 1;
+                characters.push(self.escape()?);
+            }
             let rest = &self.input[self.at..];
-            let end = scan::within_string(rest);
-            let run = std::str::from_utf8(&rest[..end]).map_err(|_| Unfit)?;
-            characters.extend(run.chars().map(u32::from));
-            self.at += end + 1;
-            match rest.get(end) {
-                Some(b'"') => return Ok(()),
-                Some(b'\\') => characters.push(self.escape()?),
+            let plain = scan::plain(rest);
+            characters.extend(rest[..plain].iter().copied().map(u32::from));
+            self.at += plain;
+            match rest.get(plain) {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b'\\') => {}
+                Some(0x80..) => {
+                    let end = scan::within_string(&rest[plain..]);
+                    let run = std::str::from_utf8(&rest[plain..plain + end]).map_err(|_| Unfit)?;
+                    characters.extend(run.chars().map(u32::from));
+                    self.at += end;
+                }
                 _ => return Err(Unfit),
             }
         }
@@ -94,14 +107,23 @@ impl Parser<'_, '_> {
     }
 }
 
+/// The values of the hexadecimal digits; every other byte's is above 15.
+const HEXADECIMAL: [u8; 256] = {
+    let mut values = [0xff; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[b"0123456789abcdef"[value] as usize] = value as u8;
+        values[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
+
 #[inline]
 fn hexadecimal(text: &[u8]) -> Result<u32, Unfit> {
     let digits = text.first_chunk::<4>().ok_or(Unfit)?;
-    let mut value = 0;
-    for &digit in digits {
-        value = value << 4 | (digit as char).to_digit(16).ok_or(Unfit)?;
-    }
-    Ok(value)
+    let [a, b, c, d] = digits.map(|digit| u32::from(HEXADECIMAL[usize::from(digit)]));
+    if (a | b | c | d) > 15 { Err(Unfit) } else { Ok(a << 12 | b << 8 | c << 4 | d) }
 }
 
 #[inline]

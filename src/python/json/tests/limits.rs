@@ -55,6 +55,12 @@ fn a_long_answer_stops_early() {
 
 #[test]
 fn a_raised_recursion_limit_does_not_break_the_stack() {
+    // A worker writes on its main thread, whose stack is as large.
+    let thread = std::thread::Builder::new().stack_size(8 << 20);
+    thread.spawn(write_far_too_deep).unwrap().join().unwrap();
+}
+
+fn write_far_too_deep() {
     with_python(|py| {
         let sys = py.import("sys").unwrap();
         let limit = sys.call_method0("getrecursionlimit").unwrap();

@@ -11,69 +11,99 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 
 use super::{Known, Outcome, WriteError, Writer, calendar, number};
 
+/// What a value is written as.
+enum Shape<'py> {
+    Written,
+    Array,
+    Column,
+    Mapping,
+    Items,
+    Fields(Bound<'py, PyAny>),
+    Plain(Bound<'py, PyAny>),
+}
+
 impl<'py> Writer<'_, 'py> {
     pub(super) fn known(&mut self) -> &Known<'py> {
         self.known.get_or_insert_with(|| Known::load(self.py))
     }
 
     pub(super) fn other(&mut self, value: &Bound<'py, PyAny>) -> Outcome {
-        let pointer = value.as_ptr();
-        // SAFETY: `value` is alive for all of these calls; the results of the two conversions are
-        // new references, or null with an exception set.
-        unsafe {
-            if ffi::PyUnicode_Check(pointer) != 0 {
-                return self.text(pointer);
-            }
-            if ffi::PyBytes_Check(pointer) != 0 {
-                return self.bytes(value);
-            }
-            if ffi::PyLong_Check(pointer) != 0 {
-                let plain = Bound::from_owned_ptr_or_err(self.py, ffi::PyNumber_Long(pointer))?;
-                return self.int(plain.as_ptr());
-            }
-            if ffi::PyFloat_Check(pointer) != 0 {
-                let number = if self.known().float64.is(value) {
-                    ffi::PyFloat_AS_DOUBLE(pointer)
-                } else {
-                    let plain = Bound::from_owned_ptr_or_err(self.py, ffi::PyNumber_Float(pointer))?;
-                    ffi::PyFloat_AS_DOUBLE(plain.as_ptr())
-                };
-                number::float(self.out, number);
-                return Ok(());
-            }
+        match self.shape(value)? {
+            Shape::Written => Ok(()),
+            Shape::Array => self.within(value, |writer| writer.array(value)),
+            Shape::Column => self.within(value, |writer| writer.column(value)),
+            Shape::Mapping => self.mapping(value),
+            Shape::Items => self.within(value, |writer| writer.iterate(value)),
+            Shape::Fields(fields) => self.within(value, |writer| writer.mapping(&fields)),
+            // An enumeration's value may be anything, itself included.
+            Shape::Plain(plain) => self.within(value, |writer| writer.value(&plain)),
+        }
+    }
+
+    /// What a value is written as. Its frame is gone before what the value holds is written, so
+    /// that a deep value needs less of the stack.
+    fn shape(&mut self, value: &Bound<'py, PyAny>) -> Result<Shape<'py>, WriteError> {
+        if self.subclass(value)? {
+            return Ok(Shape::Written);
         }
         let known = self.known();
         if known.ndarray.has(value) {
-            return self.within(value, |writer| writer.array(value));
+            return Ok(Shape::Array);
         }
         if known.is_column(value) {
-            return self.within(value, |writer| writer.column(value));
+            return Ok(Shape::Column);
         }
         if let Some(fields) = fields(value)? {
-            return self.within(value, |writer| writer.mapping(&fields));
+            return Ok(Shape::Fields(fields));
         }
-        // SAFETY: `value` is alive.
+        let pointer = value.as_ptr();
+        // SAFETY: `value` is alive, and only its type is looked at.
         let (sequence, mapping) = unsafe {
             let sequence = ffi::PyList_Check(pointer) != 0 || ffi::PyTuple_Check(pointer) != 0;
             (sequence, ffi::PyDict_Check(pointer) != 0)
         };
         if sequence {
-            return self.within(value, |writer| writer.iterate(value));
+            return Ok(Shape::Items);
         }
         if mapping {
-            return self.mapping(value);
+            return Ok(Shape::Mapping);
         }
         if self.known().decimal.has(value) {
-            return self.decimal(value);
+            self.decimal(value)?;
+            return Ok(Shape::Written);
         }
         if let Some(plain) = self.scalar(value)? {
-            // An enumeration's value may be anything, itself included.
-            return self.within(value, |writer| writer.value(&plain));
+            return Ok(Shape::Plain(plain));
         }
         if self.is_iterable(value) {
-            return self.within(value, |writer| writer.iterate(value));
+            return Ok(Shape::Items);
         }
         Err(not_serializable(value)?.into())
+    }
+
+    /// Writes an instance of a subclass of str, bytes, int or float. False, if it is none.
+    fn subclass(&mut self, value: &Bound<'py, PyAny>) -> Result<bool, WriteError> {
+        let pointer = value.as_ptr();
+        // SAFETY: `value` is alive for all of these calls; the results of the two conversions are
+        // new references, or null with an exception set.
+        unsafe {
+            if ffi::PyUnicode_Check(pointer) != 0 {
+                self.text(pointer)?;
+            } else if ffi::PyBytes_Check(pointer) != 0 {
+                self.bytes(value)?;
+            } else if ffi::PyLong_Check(pointer) != 0 {
+                let plain = Bound::from_owned_ptr_or_err(self.py, ffi::PyNumber_Long(pointer))?;
+                self.int(plain.as_ptr())?;
+            } else if ffi::PyFloat_Check(pointer) == 0 {
+                return Ok(false);
+            } else if self.known().float64.is(value) {
+                number::float(self.out, ffi::PyFloat_AS_DOUBLE(pointer));
+            } else {
+                let plain = Bound::from_owned_ptr_or_err(self.py, ffi::PyNumber_Float(pointer))?;
+                number::float(self.out, ffi::PyFloat_AS_DOUBLE(plain.as_ptr()));
+            }
+        }
+        Ok(true)
     }
 
     /// A dict or an instance of a subclass, whose `items` then counts.
