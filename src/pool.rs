@@ -12,6 +12,7 @@ mod starter;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -21,6 +22,12 @@ use crate::failure::Failure;
 use crate::wire::{Setup, Task};
 use lease::Lease;
 use process::Worker;
+
+/// Nobody is passed over who has waited longer than this.
+const HARDLY: Duration = Duration::from_millis(2);
+
+/// How many of those who wait are looked at.
+const NEAR: usize = 16;
 
 /// How many workers there are and what they may cost.
 #[derive(Debug, Clone)]
@@ -125,6 +132,8 @@ struct State {
 
 struct Waiter {
     since: Instant,
+    /// Whose runtime waits.
+    thread: ThreadId,
     turn: oneshot::Sender<Lease>,
 }
 
@@ -230,7 +239,8 @@ impl Pool {
                 // The starter sleeps while nobody waits.
                 let _ = self.shared.starter.send(starter::Order::Look);
             }
-            state.waiting.push_back(Waiter { since: Instant::now(), turn });
+            let thread = std::thread::current().id();
+            state.waiting.push_back(Waiter { since: Instant::now(), thread, turn });
             mine
         };
         turn.await.map_err(|_| Trouble::Stopping)
@@ -244,6 +254,18 @@ impl State {
         match self.idle.iter().rposition(|worker| worker.is_at_home(here)) {
             Some(place) => Some(self.idle.remove(place)),
             None => self.idle.pop(),
+        }
+    }
+
+    /// Who has waited longest; but among those who have hardly waited, rather one whose runtime
+    /// watches the worker already, since moving it costs more than a tiny call.
+    fn next_waiter(&mut self, worker: &Worker) -> Option<Waiter> {
+        let oldest = self.waiting.front()?;
+        let hardly_waited = oldest.since.elapsed() < HARDLY;
+        let mut near = self.waiting.iter().take(NEAR);
+        match near.position(|waiter| worker.is_at_home(waiter.thread)).filter(|_| hardly_waited) {
+            Some(place) => self.waiting.remove(place),
+            None => self.waiting.pop_front(),
         }
     }
 }
@@ -262,7 +284,7 @@ impl Shared {
                 if state.stopping {
                     break;
                 }
-                match state.waiting.pop_front() {
+                match state.next_waiter(&worker) {
                     Some(waiter) => waiter,
                     None => {
                         worker.rested = Instant::now();
@@ -302,7 +324,9 @@ impl Shared {
     }
 
     fn not_started(&self) -> Trouble {
-        let reason = self.lock().start_error.clone();
+        let state = self.lock();
+        let none_yet = || (state.alive == 0).then(|| "Python workers are still being started.".to_owned());
+        let reason = state.start_error.clone().or_else(none_yet);
         Trouble::NotStarted { max_workers: self.start.limits.max_workers, reason }
     }
 }

@@ -37,7 +37,7 @@ pub(super) async fn read(
         .and_then(|length| length.to_str().ok())
         .and_then(|length| length.parse::<usize>().ok());
     if let Some(length) = announced.filter(|length| *length > limit) {
-        read_for_courtesy(payload).await;
+        // Known before the first byte; the connection lingers until the client has read this.
         return Err(too_large(length, limit));
     }
     let encoding = request.headers().get(CONTENT_ENCODING).and_then(|encoding| encoding.to_str().ok());

@@ -74,6 +74,7 @@ impl Worker {
     pub(super) fn unborn(number: u64) -> io::Result<(Self, OwnedFd, OwnedFd)> {
         let (mine, theirs) = BlockingStream::pair()?;
         let (output, printing) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        rustix::io::ioctl_fionbio(&output, true)?;
         let channel = Channel::Unwatched { wire: mine, output };
         let worker = Self { number, served: 0, rested: Instant::now(), channel, process: Process::Unborn };
         Ok((worker, OwnedFd::from(theirs), printing))
@@ -151,7 +152,7 @@ impl Worker {
             self.channel = Channel::Watched {
                 home: here,
                 wire: UnixStream::from_std(wire)?,
-                output: pipe::Receiver::from_owned_fd(output)?,
+                output: pipe::Receiver::from_owned_fd_unchecked(output)?,
             };
         }
         match &self.channel {
