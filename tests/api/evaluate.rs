@@ -62,6 +62,14 @@ fn tableaus_own_headers_go_to_the_log() {
 }
 
 #[test]
+fn a_user_name_beyond_ascii_is_not_lost() {
+    let server = Server::start().ready();
+    let request = Request::evaluate("return 1", &json!({})).header("TabPy-User", "ursula.müller-analyst");
+    server.send(&request).is(200, "1");
+    server.wait_for_log("ller-analyst");
+}
+
+#[test]
 fn a_bad_request_says_what_tabpy_says() {
     let server = Server::start().ready();
     let empty = r#"{"message": "Script is empty.", "info": {}}"#;

@@ -14,6 +14,7 @@ mod deadline;
 mod death;
 mod evaluate;
 mod limits;
+mod logs;
 mod openness;
 mod orders;
 mod output;

@@ -50,19 +50,29 @@ fn a_second_signal_does_no_harm() {
     assert_eq!(server.wait(), Some(0));
 }
 
-#[test]
-fn a_signal_to_every_process_lets_the_call_finish() {
+/// A platform sends SIGTERM to every process, a terminal SIGINT to the whole foreground group.
+#[track_caller]
+fn finishes_though_all_are_told(signal: Signal) {
     let mut server = Server::start().ready();
     let family = server.processes();
     let mut connection = call_in_flight(&server, 2);
     for process in &family {
-        processes::signal(process.pid, Signal::TERM);
-        processes::signal(process.pid, Signal::INT);
+        processes::signal(process.pid, signal);
     }
-    server.signal(Signal::TERM);
+    server.signal(signal);
     connection.read().unwrap().is(200, "\"finished\"");
     assert_eq!(server.wait(), Some(0));
     assert_gone(&family);
+}
+
+#[test]
+fn a_platforms_signal_to_every_process_lets_the_call_finish() {
+    finishes_though_all_are_told(Signal::TERM);
+}
+
+#[test]
+fn a_terminals_interrupt_of_every_process_lets_the_call_finish() {
+    finishes_though_all_are_told(Signal::INT);
 }
 
 #[test]

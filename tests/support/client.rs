@@ -199,9 +199,9 @@ impl Connection {
         self.read().unwrap_or_else(|error| panic!("no answer: {error}"))
     }
 
-    /// Says that nothing more will be sent, and goes on listening.
+    /// Says that nothing more will be sent, and goes on listening. The server may have hung up.
     pub fn finish_sending(&self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
+        let _gone = self.stream.shutdown(Shutdown::Write);
     }
 
     pub fn set_patience(&self, limit: Duration) {
