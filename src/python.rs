@@ -13,17 +13,28 @@ mod function;
 mod script;
 
 use std::ffi::CString;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::failure::Failure;
-use crate::wire::Setup;
+use crate::wire::{Confinement, Setup};
 use arguments::Call;
 use exception::Stage;
 pub use fork::{Side, fork};
 use script::Scripts;
+
+/// What a worker's interpreter finds changed around it since it was started.
+pub struct Surroundings<'a> {
+    /// Modules that could not be imported earlier.
+    pub import: &'a [String],
+    /// The folder for temporary files that it was started with, and its own.
+    pub old_folder: &'a Path,
+    pub folder: &'a Path,
+    pub confinement: &'a Confinement,
+}
 
 /// What a request came to.
 pub struct Outcome {
@@ -86,13 +97,28 @@ impl Interpreter {
         })
     }
 
-    /// What a copy of the interpreter does first: draws random numbers of its own, and imports what
-    /// could not be imported before the fork.
-    pub fn after_fork(&self, import: &[String]) -> Vec<String> {
+    /// Where modules come from, and what the environment points libraries at.
+    pub fn folders(&self) -> Vec<PathBuf> {
         Python::attach(|py| {
-            let prelude = self.prelude.bind(py);
-            let warnings =
-                prelude.getattr("after_fork").and_then(|after| after.call1((import.to_vec(),))?.extract());
+            let found = self.prelude.bind(py).getattr("folders").and_then(|folders| folders.call0()?.extract());
+            found.unwrap_or_default()
+        })
+    }
+
+    /// What a worker's interpreter does first: draws random numbers of its own, writes to its own
+    /// folder, and imports what could not be imported before. The texts are warnings for the log.
+    pub fn after_fork(&self, surroundings: &Surroundings<'_>) -> Vec<String> {
+        let Surroundings { import, old_folder, folder, confinement } = surroundings;
+        Python::attach(|py| {
+            let after = self.prelude.bind(py).getattr("after_fork");
+            let folders = (old_folder.to_string_lossy(), folder.to_string_lossy());
+            let paths = |paths: &[PathBuf]| {
+                paths.iter().map(|path| path.to_string_lossy().into_owned()).collect::<Vec<_>>()
+            };
+            let confined = confinement
+                .on
+                .then(|| (paths(&confinement.read), paths(&confinement.write), confinement.network));
+            let warnings = after.and_then(|after| after.call1((import.to_vec(), folders, confined))?.extract());
             warnings.unwrap_or_else(|error| vec![error.to_string()])
         })
     }

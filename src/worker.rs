@@ -2,15 +2,19 @@
 //! answers one request at a time, and ends when the front's end of the socket closes. It never looks
 //! at a clock and never decides whether it is still trusted: the pool does.
 
+pub(crate) mod confine;
 mod forker;
 
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
+pub(crate) use confine::hide_memory;
 
-use crate::python::{Interpreter, Outcome};
+use crate::python::{Interpreter, Outcome, Surroundings};
+use crate::temporary;
 use crate::wire::{self, Hello, Reply, Request, Setup, Task};
 
 /// What a tiny request needs in one read: header, script and data.
@@ -32,7 +36,10 @@ pub fn run() -> anyhow::Result<()> {
     if setup.protocol != wire::PROTOCOL {
         bail!("the server speaks protocol {}, the worker {}", setup.protocol, wire::PROTOCOL);
     }
-    let (mut interpreter, warnings) = match Interpreter::start(&setup) {
+    // Nothing is imported before the process is confined: a thread that is there by then is not.
+    let import = [setup.preload.clone(), setup.import_in_worker.clone()].concat();
+    let bare = Setup { preload: Vec::new(), ..setup.clone() };
+    let (mut interpreter, mut warnings) = match Interpreter::start(&bare) {
         Ok(started) => started,
         Err(error) => {
             // The front logs the reason; on its own, this process could only print it.
@@ -41,15 +48,38 @@ pub fn run() -> anyhow::Result<()> {
             return Err(error);
         }
     };
-    let mut warnings = warnings;
-    warnings.extend(interpreter.after_fork(&setup.import_in_worker));
-    let hello = Hello { protocol: wire::PROTOCOL, python_version: Interpreter::version(), warnings };
+    let (confinement, more) = settle_in(&interpreter, &setup, &setup.folder, &import)?;
+    warnings.extend(more);
+    let hello =
+        Hello { protocol: wire::PROTOCOL, python_version: Interpreter::version(), warnings, confinement };
     greet(&stream, first.id, &hello)?;
-    serve(&stream, &mut interpreter, buffer)
+    serve(&stream, &mut interpreter, &setup.folder, buffer)
+}
+
+/// What a process does to become a worker for scripts: moves into its folder, gives up what scripts
+/// are kept from, and imports what could not be imported earlier. Says what holds, and warnings.
+fn settle_in(
+    interpreter: &Interpreter,
+    setup: &Setup,
+    folder: &Path,
+    import: &[String],
+) -> anyhow::Result<(String, Vec<String>)> {
+    std::env::set_current_dir(folder).context("the folder for temporary files")?;
+    let confined = confine::confine(&setup.confinement, folder, &interpreter.folders());
+    let surroundings =
+        Surroundings { import, old_folder: &setup.folder, folder, confinement: &setup.confinement };
+    let mut warnings = confined.warnings;
+    warnings.extend(interpreter.after_fork(&surroundings));
+    Ok((confined.report, warnings))
 }
 
 /// Answers requests until the front goes away.
-fn serve(stream: &UnixStream, interpreter: &mut Interpreter, mut buffer: Vec<u8>) -> anyhow::Result<()> {
+fn serve(
+    stream: &UnixStream,
+    interpreter: &mut Interpreter,
+    folder: &Path,
+    mut buffer: Vec<u8>,
+) -> anyhow::Result<()> {
     let this = rustix::process::getpid();
     while let Some(request) = read_frame(stream, &mut buffer)? {
         let reply = |outcome, body: &[u8]| {
@@ -65,11 +95,21 @@ fn serve(stream: &UnixStream, interpreter: &mut Interpreter, mut buffer: Vec<u8>
             Task::Query => interpreter.query(&String::from_utf8_lossy(name), body, reply)?,
             Task::Setup => bail!(wire::BrokenWire),
         }
+        tidy(folder)?;
         if buffer.capacity() > KEPT_BUFFER {
             buffer = Vec::with_capacity(FIRST_READ);
         }
     }
     Ok(())
+}
+
+/// Leaves the folder as the next script may expect it. One that takes long to empty, or that cannot
+/// be emptied with a script's rights, ends the worker; the front removes it.
+fn tidy(folder: &Path) -> io::Result<()> {
+    /// So many are removed in some tens of milliseconds.
+    const MOST_FILES: usize = 2_000;
+    temporary::empty(temporary::open(folder)?.as_fd(), MOST_FILES)?;
+    std::env::set_current_dir(folder)
 }
 
 /// Runs the fork server until the front goes away.

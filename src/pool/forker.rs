@@ -17,6 +17,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
 
+use super::folder::Folders;
 use super::Start;
 use super::process::{Forked, HELLO_TIMEOUT, Worker};
 use crate::wire::{Fork, Hello, LONGEST_MESSAGE, Report, Setup};
@@ -67,7 +68,8 @@ impl Forker {
             .arg0("tabpy-rs")
             .args(["worker", "--fork"])
             .env_clear()
-            .envs(start.environment())
+            .envs(start.environment(&start.folders.fork_server()))
+            .current_dir(start.folders.fork_server())
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::from(std::io::stderr().as_fd().try_clone_to_owned()?))
             .stderr(Stdio::inherit())
@@ -81,7 +83,8 @@ impl Forker {
         std::thread::Builder::new()
             .name("forker".to_owned())
             .spawn(move || listen(&control, &ready_to, &births_to, &ends))?;
-        send(&forker.control, &serde_json::to_vec(setup)?, &[])?;
+        let setup = Setup { folder: start.folders.fork_server(), ..setup.clone() };
+        send(&forker.control, &serde_json::to_vec(&setup)?, &[])?;
         match ready.recv_timeout(HELLO_TIMEOUT) {
             Ok(Ok((hello, threaded))) => Ok((forker, hello, threaded)),
             Ok(Err(reason)) => bail!("{reason}"),
@@ -94,9 +97,9 @@ impl Forker {
     }
 
     /// Orders a worker.
-    pub(super) fn fork(&self, number: u64) -> anyhow::Result<Worker> {
-        let (worker, wire, output) = Worker::unborn(number)?;
-        let order = serde_json::to_vec(&Fork { number })?;
+    pub(super) fn fork(&self, number: u64, folders: &Folders) -> anyhow::Result<Worker> {
+        let (worker, wire, output) = Worker::unborn(number, folders)?;
+        let order = serde_json::to_vec(&Fork { number, folder: worker.folder().to_owned() })?;
         send(&self.control, &order, &[wire.as_fd(), output.as_fd()])?;
         drop((wire, output));
         match self.births.recv_timeout(BIRTH_TIMEOUT) {

@@ -234,8 +234,30 @@ def _threads():
     return len(os.listdir("/proc/self/task"))
 
 
-def after_fork(modules):
-    """Gives a copy of the process random numbers of its own. Python's `random` sees to itself."""
+def folders():
+    """Where this Python imports from, and what the environment names for libraries to read."""
+    found = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, *sys.path]
+    found.append(os.path.dirname(os.path.realpath(sys.executable)))
+    for name in ("LD_LIBRARY_PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "TZDIR"):
+        found += os.environ.get(name, "").split(":")
+    return sorted({path for path in found if os.path.isabs(path)})
+
+
+# What scripts may read, write, and whether they reach the network; None where they are not confined.
+CONFINED = None
+
+
+def after_fork(modules, folders, confined):
+    """Gives a process random numbers and a folder of its own. Python's `random` sees to itself."""
+    global CONFINED
+    CONFINED = confined
+    old, own = folders
+    for name, value in list(os.environ.items()):
+        if value == old or value.startswith(old + "/"):
+            os.environ[name] = own + value[len(old) :]
+    temporary = sys.modules.get("tempfile")
+    if temporary is not None:
+        temporary.tempdir = None
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()

@@ -7,6 +7,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -16,6 +17,7 @@ use rustix::net::{
 };
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions};
 
+use super::confine;
 use crate::python::{self, Interpreter, Side};
 use crate::wire::{Fork, Hello, LONGEST_MESSAGE, PROTOCOL, Report, Setup};
 
@@ -46,6 +48,9 @@ pub(super) fn run() -> anyhow::Result<()> {
     if setup.protocol != PROTOCOL {
         bail!("the server speaks protocol {}, the fork server {PROTOCOL}", setup.protocol);
     }
+    if setup.confinement.on {
+        confine::hide_memory();
+    }
     let (interpreter, warnings) = match Interpreter::start(&setup) {
         Ok(started) => started,
         Err(error) => {
@@ -53,7 +58,12 @@ pub(super) fn run() -> anyhow::Result<()> {
             return Err(error);
         }
     };
-    let hello = Hello { protocol: PROTOCOL, python_version: Interpreter::version(), warnings };
+    let hello = Hello {
+        protocol: PROTOCOL,
+        python_version: Interpreter::version(),
+        warnings,
+        confinement: String::new(),
+    };
     let threaded = interpreter.threaded_modules();
     send(&control, &Report::Ready { hello: hello.clone(), threaded }, &[])?;
     Forker { control, workers: HashMap::new(), setup, interpreter, hello }.serve(&mut message)
@@ -81,7 +91,7 @@ impl Forker {
                 bail!("the server sent no descriptors for a worker");
             };
             match python::fork() {
-                Ok(Side::Child) => return self.become_worker(wire, output),
+                Ok(Side::Child) => return self.become_worker(&order.folder, wire, output),
                 Ok(Side::Parent(pid)) => self.register(order.number, pid)?,
                 Err(error) => {
                     let reason = error.to_string();
@@ -162,7 +172,7 @@ impl Forker {
         }
     }
 
-    fn become_worker(self, wire: OwnedFd, output: OwnedFd) -> anyhow::Result<()> {
+    fn become_worker(self, folder: &Path, wire: OwnedFd, output: OwnedFd) -> anyhow::Result<()> {
         let Self { control, workers, setup, mut interpreter, mut hello } = self;
         // A worker must not be able to order workers, or to end others.
         drop((control, workers));
@@ -172,9 +182,10 @@ impl Forker {
         rustix::stdio::dup2_stderr(&output)?;
         drop(output);
         let wire = UnixStream::from(super::out_of_the_way(&wire)?);
-        hello.warnings = interpreter.after_fork(&setup.import_in_worker);
+        (hello.confinement, hello.warnings) =
+            super::settle_in(&interpreter, &setup, folder, &setup.import_in_worker)?;
         super::greet(&wire, 0, &hello)?;
-        super::serve(&wire, &mut interpreter, Vec::with_capacity(super::FIRST_READ))
+        super::serve(&wire, &mut interpreter, folder, Vec::with_capacity(super::FIRST_READ))
     }
 }
 
