@@ -56,7 +56,7 @@ async fn a_header_is_verified_once_and_then_known() {
 #[tokio::test]
 async fn headers_come_in_many_spellings() {
     let credentials = Credentials::load(None, Some(user("ann", "p"))).unwrap();
-    for right in ["Basic YW5uOnA=", "bAsIc YW5uOnA=", "Basic   YW5uOnA=  ", "Basic YW5uOnA"] {
+    for right in ["Basic YW5uOnA=", "bAsIc YW5uOnA=", "Basic   YW5uOnA=  "] {
         assert_eq!(credentials.verify(right.as_bytes()).await, verified("ann"), "{right}");
     }
     for wrong in [
@@ -66,6 +66,7 @@ async fn headers_come_in_many_spellings() {
         "BasicYW5uOnA=",
         "Bearer YW5uOnA=",
         "Basic YW5uOnA=,x",
+        "Basic YW5uOnA",
         "Basic _w==",
         "Basic /w==",
     ] {

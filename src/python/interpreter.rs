@@ -23,6 +23,10 @@ pub fn start(executable: &str) -> anyhow::Result<()> {
         // a stack where there is one. Two signals at once overflow it: seen as a segmentation fault.
         let none = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
         libc::sigaltstack(&none, std::ptr::null_mut());
+        // Rust's handlers for stack overflows let the first of these signals pass.
+        for signal in [libc::SIGSEGV, libc::SIGBUS] {
+            libc::signal(signal, libc::SIG_DFL);
+        }
         let mut preconfig: ffi::PyPreConfig = std::mem::zeroed();
         ffi::PyPreConfig_InitPythonConfig(&mut preconfig);
         // Scripts are UTF-8 whatever the platform's locale says.

@@ -50,11 +50,14 @@ impl RootSpanBuilder for RequestSpan {
         let request = response.request();
         let extensions = request.extensions();
         let Some(record) = extensions.get::<Record>() else { return };
-        let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+        // Tableau's users have names beyond ASCII, which a header carries as bytes.
+        let header =
+            |name| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
         let duration_ms = milliseconds(record.began.elapsed());
         let (method, path, status) = (request.method().as_str(), request.path(), response.status().as_u16());
         let user = record.user.as_deref();
         let (client, tableau_user) = (header("TabPy-Client"), header("TabPy-User"));
+        let (client, tableau_user) = (client.as_deref(), tableau_user.as_deref());
         if matches!(request.match_name(), Some("probe")) {
             tracing::debug!(method, path, status, duration_ms, "probed");
             return;
