@@ -23,7 +23,7 @@ const FORK_SERVER: &str = "fork-server";
 #[derive(Debug, Clone)]
 pub struct Folders {
     path: Arc<Path>,
-    locked: Arc<OwnedFd>,
+    _locked: Arc<OwnedFd>,
     /// Names of folders that nobody needs any more.
     unneeded: Sender<PathBuf>,
 }
@@ -54,7 +54,7 @@ impl Folders {
                 }
             }
         })?;
-        Ok(Self { path: path.into(), locked, unneeded })
+        Ok(Self { path: path.into(), _locked: locked, unneeded })
     }
 
     pub(super) fn fork_server(&self) -> PathBuf {
