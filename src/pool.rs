@@ -23,6 +23,8 @@ use crate::wire::{Setup, Task};
 use lease::Lease;
 use process::Worker;
 
+const GARBLED: &str = "The script wrote to a descriptor of the server's, so its Python process was ended.";
+
 /// Nobody is passed over who has waited longer than this.
 const HARDLY: Duration = Duration::from_millis(2);
 
@@ -172,9 +174,9 @@ impl Pool {
             };
             let queued = arrived.elapsed();
             match tokio::time::timeout_at(deadline, lease.exchange(&job)).await {
-                Ok(Ok(exchange::Done { reply, body })) => {
+                Ok(Ok(exchange::Done { reply, body, spoilt })) => {
                     let worker = lease.number();
-                    lease.give_back(reply.retire);
+                    lease.give_back(spoilt);
                     return Ok(Answer {
                         status: reply.status,
                         body,
@@ -185,10 +187,14 @@ impl Pool {
                         queued,
                     });
                 }
-                // The worker died while it was idle, and the job has not begun: another one takes it.
+                // The worker died or took its leave while it was idle, or spoke out of turn: another one
+                // takes the job.
                 Ok(Err(exchange::Lost::BeforeItBegan)) => {}
-                Ok(Err(exchange::Lost::Meanwhile)) => {
+                Ok(Err(exchange::Lost::Ended)) => {
                     return Err(Trouble::Died { how: lease.how_it_ended().await });
+                }
+                Ok(Err(exchange::Lost::Garbled)) => {
+                    return Err(Trouble::Died { how: GARBLED.to_owned() });
                 }
                 Err(_) => return Err(Trouble::TimedOut),
             }

@@ -8,6 +8,10 @@ pub const PROTOCOL: u32 = 1;
 /// Bytes of the header of a request and of a reply.
 pub const HEADER: usize = 40;
 
+/// The id of no request. A reply that bears it says that the worker ends, and that it has not begun
+/// with whatever it may have been sent since its last reply.
+pub const GOODBYE: u64 = 0;
+
 const REQUEST_MAGIC: u32 = u32::from_be_bytes(*b"tpRQ");
 const REPLY_MAGIC: u32 = u32::from_be_bytes(*b"tpRP");
 
@@ -44,8 +48,6 @@ pub struct Reply {
     pub rows_out: u32,
     /// Whether Tableau can take so many rows for so many.
     pub fits: bool,
-    /// Whether the script left the worker in a state that the next one must not find.
-    pub retire: bool,
     pub body_length: u64,
 }
 
@@ -146,6 +148,11 @@ impl Request {
 }
 
 impl Reply {
+    /// The last frame of a worker that cannot serve another script.
+    pub fn goodbye() -> Self {
+        Self { id: GOODBYE, status: 200, rows_in: 0, rows_out: 0, fits: true, body_length: 0 }
+    }
+
     pub fn encode(&self) -> [u8; HEADER] {
         let mut header = [0; HEADER];
         header[0..4].copy_from_slice(&REPLY_MAGIC.to_le_bytes());
@@ -155,7 +162,6 @@ impl Reply {
         header[24..28].copy_from_slice(&self.rows_in.to_le_bytes());
         header[28..32].copy_from_slice(&self.rows_out.to_le_bytes());
         header[32] = u8::from(self.fits);
-        header[33] = u8::from(self.retire);
         header
     }
 
@@ -173,7 +179,6 @@ impl Reply {
             rows_in: number32(header, 24),
             rows_out: number32(header, 28),
             fits: header[32] != 0,
-            retire: header[33] != 0,
             body_length: number64(header, 16),
         })
     }
@@ -198,8 +203,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_header_comes_back_as_it_went(id: u64, name_length: u32, body_length: u64, status in 200u16..600, rows_in: u32, rows_out: u32, fits: bool, retire: bool) {
-            let reply = Reply { id, status, rows_in, rows_out, fits, retire, body_length };
+        fn a_header_comes_back_as_it_went(id: u64, name_length: u32, body_length: u64, status in 200u16..600, rows_in: u32, rows_out: u32, fits: bool) {
+            let reply = Reply { id, status, rows_in, rows_out, fits, body_length };
             prop_assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
             let request = Request { task: Task::Query, id, name_length, body_length };
             prop_assert_eq!(Request::decode(&request.encode()), Ok(request));

@@ -32,7 +32,7 @@ pub fn run() -> anyhow::Result<()> {
     if setup.protocol != wire::PROTOCOL {
         bail!("the server speaks protocol {}, the worker {}", setup.protocol, wire::PROTOCOL);
     }
-    let (mut interpreter, warnings) = match Interpreter::start(&setup) {
+    let (mut interpreter, mut warnings) = match Interpreter::start(&setup) {
         Ok(started) => started,
         Err(error) => {
             // The front logs the reason; on its own, this process could only print it.
@@ -41,8 +41,7 @@ pub fn run() -> anyhow::Result<()> {
             return Err(error);
         }
     };
-    let mut warnings = warnings;
-    warnings.extend(interpreter.after_fork(&setup.import_in_worker));
+    warnings.extend(interpreter.get_ready(&setup.import_in_worker)?);
     let hello = Hello { protocol: wire::PROTOCOL, python_version: Interpreter::version(), warnings };
     greet(&stream, first.id, &hello)?;
     serve(&stream, &mut interpreter, buffer)
@@ -61,7 +60,13 @@ fn serve(stream: &UnixStream, interpreter: &mut Interpreter, mut buffer: Vec<u8>
         };
         let (name, body) = buffer[wire::HEADER..].split_at(request.name_length as usize);
         match request.task {
-            Task::Evaluate => interpreter.evaluate(body, reply)?,
+            Task::Evaluate => {
+                let (replied, right) = interpreter.evaluate(body, reply);
+                replied?;
+                if !right {
+                    return say_goodbye(stream);
+                }
+            }
             Task::Query => interpreter.query(&String::from_utf8_lossy(name), body, reply)?,
             Task::Setup => bail!(wire::BrokenWire),
         }
@@ -96,6 +101,12 @@ fn leave_the_server() -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     // A session of its own: what the terminal sends is for the server, and one kill reaches all.
     rustix::process::setsid()?;
+    Ok(())
+}
+
+/// Ends a worker that no other script should meet; the front starts another one.
+fn say_goodbye(mut stream: &UnixStream) -> anyhow::Result<()> {
+    stream.write_all(&Reply::goodbye().encode())?;
     Ok(())
 }
 
@@ -144,7 +155,6 @@ fn write_frame(mut stream: &UnixStream, id: u64, outcome: Outcome, body: &[u8]) 
         rows_in: u32::try_from(outcome.rows_in).unwrap_or(u32::MAX),
         rows_out: u32::try_from(outcome.rows_out).unwrap_or(u32::MAX),
         fits: outcome.fits,
-        retire: outcome.retire,
         body_length: body.len() as u64,
     }
     .encode();

@@ -45,9 +45,9 @@ impl Lease {
     }
 
     /// Returns the worker, unless it is spoilt or has served long enough.
-    pub(super) fn give_back(mut self, retire: bool) {
+    pub(super) fn give_back(mut self, spoilt: bool) {
         if let Some(worker) = self.worker.take() {
-            if retire || worker.served >= self.shared.start.limits.worker_requests {
+            if spoilt || worker.served >= self.shared.start.limits.worker_requests {
                 self.shared.bury(worker);
             } else {
                 self.shared.give(worker);

@@ -4,12 +4,15 @@ is called again, and only for a script that this worker has not seen."""
 
 import ast
 import builtins
+import dis
 import importlib
 import os
 import re
 import signal
 import sys
 import types
+
+from _tabpy_rs_state import State, reseed, risk_of
 
 SCRIPT = "<script>"
 
@@ -60,7 +63,8 @@ class TabPy:
 
 
 def compile_script(source, argument_names):
-    """The code object of the script as a function's body, and the provided names that it may use.
+    """The code object of the script as a function's body, the provided names that it may use, whether
+    it names itself, and what it may leave behind (see `risk_of`).
 
     The text is compiled as it stands, so strings and line numbers stay the user's own."""
     body = _parse(source)
@@ -76,11 +80,12 @@ def compile_script(source, argument_names):
         raise
     code = next(c for c in compiled.co_consts if isinstance(c, types.CodeType))
     names = _names(code)
+    risk = risk_of(names, _operations(code))
     if names & DYNAMIC:
         provided = list(PROVIDED)
     else:
         provided = [name for name in PROVIDED if name in names]
-    return code, provided, "_user_script" in names
+    return code, provided, "_user_script" in names, risk
 
 
 def _parse(source):
@@ -140,6 +145,14 @@ def _names(code):
         if isinstance(constant, types.CodeType):
             names |= _names(constant)
     return names
+
+
+def _operations(code):
+    operations = {instruction.opname for instruction in dis.get_instructions(code)}
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            operations |= _operations(constant)
+    return operations
 
 
 def provide(name):
@@ -235,11 +248,11 @@ def _threads():
 
 
 def after_fork(modules):
-    """Gives a copy of the process random numbers of its own. Python's `random` sees to itself."""
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.seed()
+    """What a copy of the process does first."""
+    reseed()
     return preload(modules)
+
+
+def watch_state():
+    """The state that scripts begin with, own classes included."""
+    return State([TabPy, Failed])

@@ -172,7 +172,7 @@ impl Forker {
         rustix::stdio::dup2_stderr(&output)?;
         drop(output);
         let wire = UnixStream::from(super::out_of_the_way(&wire)?);
-        hello.warnings = interpreter.after_fork(&setup.import_in_worker);
+        hello.warnings = interpreter.get_ready(&setup.import_in_worker)?;
         super::greet(&wire, 0, &hello)?;
         super::serve(&wire, &mut interpreter, Vec::with_capacity(super::FIRST_READ))
     }
