@@ -9,6 +9,8 @@ mod lease;
 mod output;
 mod process;
 mod starter;
+mod tree;
+mod warden;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -22,6 +24,8 @@ use crate::failure::Failure;
 use crate::wire::{Setup, Task};
 use lease::Lease;
 use process::Worker;
+pub use warden::Allowance;
+use warden::Warden;
 
 const GARBLED: &str = "The script wrote to a descriptor of the server's, so its Python process was ended.";
 
@@ -46,6 +50,7 @@ pub struct Limits {
     pub script_output_bytes: usize,
     /// Requests after which a worker is replaced.
     pub worker_requests: u64,
+    pub allowance: Allowance,
 }
 
 /// What a worker process is started with.
@@ -117,6 +122,7 @@ struct Shared {
     start: Start,
     state: Mutex<State>,
     starter: mpsc::Sender<starter::Order>,
+    warden: Arc<Warden>,
 }
 
 #[derive(Default)]
@@ -155,7 +161,9 @@ impl Pool {
     pub fn new(start: Start) -> std::io::Result<Self> {
         let (starter, orders) = mpsc::channel();
         let workers = start.limits.workers;
-        let shared = Arc::new(Shared { start, state: Mutex::new(State::default()), starter });
+        let warden = Arc::new(Warden::default());
+        warden.start(start.limits.allowance)?;
+        let shared = Arc::new(Shared { start, state: Mutex::new(State::default()), starter, warden });
         starter::run(Arc::downgrade(&shared), orders)?;
         for _ in 0..workers {
             shared.order_start(Duration::ZERO);

@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::{Arguments, Authentication, Config};
 use crate::credentials::{self, Credentials, PasswordHash};
 use crate::http::{self, Admission, Service};
-use crate::pool::{Limits, Pool, Start};
+use crate::pool::{Allowance, Limits, Pool, Start};
 use crate::telemetry;
 use crate::wire::{PROTOCOL, Setup};
 
@@ -228,6 +228,7 @@ fn workers(config: &Config) -> Start {
             max_response_bytes: pool.max_response_bytes,
             script_output_bytes: pool.script_output_bytes,
             worker_requests: pool.worker_requests,
+            allowance: Allowance { memory_bytes: pool.worker_memory_bytes, processes: pool.script_processes },
         },
         setup: Setup {
             protocol: PROTOCOL,
@@ -235,6 +236,8 @@ fn workers(config: &Config) -> Start {
             preload: config.python.preload.clone(),
             import_in_worker: Vec::new(),
             max_response_bytes: pool.max_response_bytes,
+            worker_memory_bytes: pool.worker_memory_bytes,
+            script_disk_bytes: pool.script_disk_bytes,
         },
         environment: config.python.environment.clone(),
     }

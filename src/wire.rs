@@ -64,6 +64,9 @@ pub struct Setup {
     pub import_in_worker: Vec<String>,
     /// An answer longer than this is refused.
     pub max_response_bytes: usize,
+    /// What a script may use of memory, and write to one file.
+    pub worker_memory_bytes: u64,
+    pub script_disk_bytes: u64,
 }
 
 /// What the fork server is asked, beside the two descriptors that come with it: the worker's wire

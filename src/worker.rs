@@ -3,6 +3,7 @@
 //! at a clock and never decides whether it is still trusted: the pool does.
 
 mod forker;
+mod limits;
 
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
@@ -43,6 +44,7 @@ pub fn run() -> anyhow::Result<()> {
     };
     warnings.extend(interpreter.get_ready(&setup.import_in_worker)?);
     let hello = Hello { protocol: wire::PROTOCOL, python_version: Interpreter::version(), warnings };
+    limits::set(&setup);
     greet(&stream, first.id, &hello)?;
     serve(&stream, &mut interpreter, buffer)
 }
@@ -101,6 +103,7 @@ fn leave_the_server() -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     // A session of its own: what the terminal sends is for the server, and one kill reaches all.
     rustix::process::setsid()?;
+    rustix::thread::set_name(c"tabpy-worker")?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@ is called again, and only for a script that this worker has not seen."""
 import ast
 import builtins
 import dis
+import errno
 import importlib
 import os
 import re
@@ -184,10 +185,19 @@ def describe(error, trace, source, compiling):
         text = text[:100_000] + "..."
     text = f"{type(error).__name__} : {text}"
     number = _line_of(error, trace, compiling)
-    if number is None:
-        return text
-    line = source_line(source, number)
-    return f"{text} (line {number}: {line})" if line else f"{text} (line {number})"
+    if number is not None:
+        line = source_line(source, number)
+        text += f" (line {number}: {line})" if line else f" (line {number})"
+    return text + _hint(error)
+
+
+def _hint(error):
+    """The setting behind a limit that the script has met."""
+    if isinstance(error, MemoryError):
+        return " (TABPY_WORKER_MEMORY_MB limits the memory of a script)"
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        return " (TABPY_SCRIPT_DISK_MB limits what a script writes)"
+    return ""
 
 
 def _line_of(error, trace, compiling):
@@ -212,6 +222,8 @@ def keep_signals():
     that does nothing, rather than SIG_IGN, because child processes would inherit that."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    # As Python has it where it sets signals up itself: a file that grows too large is an OSError.
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
 
 def set_up_output():

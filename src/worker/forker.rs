@@ -38,6 +38,7 @@ struct Living {
 
 pub(super) fn run() -> anyhow::Result<()> {
     let control = super::take_socket().context("the fork server has no socket to the server")?;
+    rustix::thread::set_name(c"tabpy-forker")?;
     // What workers leave behind when they end becomes this process's child, and is ended.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let mut message = vec![0; LONGEST_MESSAGE];
@@ -173,6 +174,7 @@ impl Forker {
         drop(output);
         let wire = UnixStream::from(super::out_of_the_way(&wire)?);
         hello.warnings = interpreter.get_ready(&setup.import_in_worker)?;
+        super::limits::set(&setup);
         super::greet(&wire, 0, &hello)?;
         super::serve(&wire, &mut interpreter, Vec::with_capacity(super::FIRST_READ))
     }
