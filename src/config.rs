@@ -4,6 +4,7 @@
 
 mod ini;
 mod listening;
+mod memory;
 mod python;
 mod scripts;
 mod settings;
@@ -125,6 +126,12 @@ pub struct Pool {
     pub script_output_bytes: usize,
     /// `TABPY_WORKER_REQUESTS`
     pub worker_requests: u64,
+    /// `TABPY_WORKER_MEMORY_MB`
+    pub worker_memory_bytes: u64,
+    /// `TABPY_SCRIPT_DISK_MB`
+    pub script_disk_bytes: u64,
+    /// `TABPY_SCRIPT_PROCESSES`
+    pub script_processes: usize,
 }
 
 #[derive(Debug)]
@@ -162,6 +169,8 @@ pub struct AccessControl {
 /// What defaults depend on beside the environment.
 struct Machine {
     cores: usize,
+    /// In bytes.
+    memory: u64,
     terminal: bool,
 }
 
@@ -169,6 +178,7 @@ impl Config {
     pub fn load(arguments: &Arguments) -> anyhow::Result<Self> {
         let machine = Machine {
             cores: std::thread::available_parallelism().map_or(2, usize::from),
+            memory: memory::total(),
             terminal: std::io::stdout().is_terminal(),
         };
         Self::parse(Sources::read(arguments.config.as_deref())?, arguments.disable_auth_warning, &machine)
@@ -286,6 +296,16 @@ fn pool(sources: &Sources, raw: &Raw, machine: &Machine) -> anyhow::Result<Pool>
         worker_requests: value("TABPY_WORKER_REQUESTS", &raw.tabpy_worker_requests)
             .integer(1, u64::MAX)?
             .unwrap_or(100_000),
+        worker_memory_bytes: value("TABPY_WORKER_MEMORY_MB", &raw.tabpy_worker_memory_mb)
+            .integer(16, 1 << 24)?
+            .map_or_else(|| memory::for_a_worker(machine.memory), |megabytes| megabytes << 20),
+        script_disk_bytes: value("TABPY_SCRIPT_DISK_MB", &raw.tabpy_script_disk_mb)
+            .integer(1, 1 << 24)?
+            .unwrap_or(512)
+            << 20,
+        script_processes: value("TABPY_SCRIPT_PROCESSES", &raw.tabpy_script_processes)
+            .count(0, 100_000)?
+            .unwrap_or(64),
     })
 }
 

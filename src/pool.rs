@@ -10,6 +10,8 @@ mod lease;
 mod output;
 mod process;
 mod starter;
+mod tree;
+mod warden;
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -25,6 +27,10 @@ use crate::wire::{Setup, Task};
 pub use folder::Folders;
 use lease::Lease;
 use process::Worker;
+pub use warden::Allowance;
+use warden::Warden;
+
+const GARBLED: &str = "The script wrote to a descriptor of the server's, so its Python process was ended.";
 
 /// Nobody is passed over who has waited longer than this.
 const HARDLY: Duration = Duration::from_millis(2);
@@ -47,6 +53,7 @@ pub struct Limits {
     pub script_output_bytes: usize,
     /// Requests after which a worker is replaced.
     pub worker_requests: u64,
+    pub allowance: Allowance,
 }
 
 /// What a worker process is started with.
@@ -120,6 +127,7 @@ struct Shared {
     start: Start,
     state: Mutex<State>,
     starter: mpsc::Sender<starter::Order>,
+    warden: Arc<Warden>,
 }
 
 #[derive(Default)]
@@ -160,7 +168,9 @@ impl Pool {
     pub fn new(start: Start) -> std::io::Result<Self> {
         let (starter, orders) = mpsc::channel();
         let workers = start.limits.workers;
-        let shared = Arc::new(Shared { start, state: Mutex::new(State::default()), starter });
+        let warden = Arc::new(Warden::default());
+        warden.start(start.limits.allowance)?;
+        let shared = Arc::new(Shared { start, state: Mutex::new(State::default()), starter, warden });
         starter::run(Arc::downgrade(&shared), orders)?;
         for _ in 0..workers {
             shared.order_start(Duration::ZERO);
@@ -179,9 +189,9 @@ impl Pool {
             };
             let queued = arrived.elapsed();
             match tokio::time::timeout_at(deadline, lease.exchange(&job)).await {
-                Ok(Ok(exchange::Done { reply, body })) => {
+                Ok(Ok(exchange::Done { reply, body, spoilt })) => {
                     let worker = lease.number();
-                    lease.give_back(reply.retire);
+                    lease.give_back(spoilt);
                     return Ok(Answer {
                         status: reply.status,
                         body,
@@ -192,10 +202,14 @@ impl Pool {
                         queued,
                     });
                 }
-                // The worker died while it was idle, and the job has not begun: another one takes it.
+                // The worker died or took its leave while it was idle, or spoke out of turn: another one
+                // takes the job.
                 Ok(Err(exchange::Lost::BeforeItBegan)) => {}
-                Ok(Err(exchange::Lost::Meanwhile)) => {
+                Ok(Err(exchange::Lost::Ended)) => {
                     return Err(Trouble::Died { how: lease.how_it_ended().await });
+                }
+                Ok(Err(exchange::Lost::Garbled)) => {
+                    return Err(Trouble::Died { how: GARBLED.to_owned() });
                 }
                 Err(_) => return Err(Trouble::TimedOut),
             }

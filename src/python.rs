@@ -24,7 +24,7 @@ use crate::wire::{Confinement, Setup};
 use arguments::Call;
 use exception::Stage;
 pub use fork::{Side, fork};
-use script::Scripts;
+use script::{Risk, Scripts};
 
 /// What a worker's interpreter finds changed around it since it was started.
 pub struct Surroundings<'a> {
@@ -45,8 +45,6 @@ pub struct Outcome {
     pub rows_out: usize,
     /// Whether Tableau can take the answer: as many rows as went in, or one for all of them.
     pub fits: bool,
-    /// Whether the script left something behind that cannot be put right.
-    pub retire: bool,
 }
 
 /// The one interpreter of a worker process.
@@ -57,6 +55,9 @@ pub struct Interpreter {
     standard_output: [Py<PyAny>; 2],
     scripts: Scripts,
     max_response_bytes: usize,
+    /// The process as the first script finds it; there once [`Interpreter::get_ready`] was called.
+    state: Option<Py<PyAny>>,
+    thread_count: Py<PyAny>,
 }
 
 impl Interpreter {
@@ -68,6 +69,8 @@ impl Interpreter {
     }
 
     fn prepare(py: Python<'_>, setup: &Setup) -> PyResult<(Self, Vec<String>)> {
+        let source = CString::new(include_str!("python/state.py"))?;
+        PyModule::from_code(py, &source, c"<tabpy-rs>", c"_tabpy_rs_state")?;
         let source = CString::new(include_str!("python/prelude.py"))?;
         let prelude = PyModule::from_code(py, &source, c"<tabpy-rs>", c"_tabpy_rs")?;
         prelude.getattr("set_up_output")?.call0()?;
@@ -83,6 +86,8 @@ impl Interpreter {
             tabpy: prelude.getattr("TabPy")?.call0()?.unbind(),
             standard_output: [system.getattr("stdout")?.unbind(), system.getattr("stderr")?.unbind()],
             scripts: Scripts::default(),
+            state: None,
+            thread_count: py.import("_thread")?.getattr("_count")?.unbind(),
             max_response_bytes: setup.max_response_bytes,
             prelude: prelude.unbind(),
         };
@@ -100,27 +105,38 @@ impl Interpreter {
     /// Where modules come from, and what the environment points libraries at.
     pub fn folders(&self) -> Vec<PathBuf> {
         Python::attach(|py| {
-            let found = self.prelude.bind(py).getattr("folders").and_then(|folders| folders.call0()?.extract());
+            let found =
+                self.prelude.bind(py).getattr("folders").and_then(|folders| folders.call0()?.extract());
             found.unwrap_or_default()
         })
     }
 
-    /// What a worker's interpreter does first: draws random numbers of its own, writes to its own
-    /// folder, and imports what could not be imported before. The texts are warnings for the log.
-    pub fn after_fork(&self, surroundings: &Surroundings<'_>) -> Vec<String> {
+    /// What modules know of temporary folders is no longer so: scripts' files have been removed.
+    pub fn forget_folders(&self) {
+        // Nothing in it fails; and if it did, the next script would see the error in its own words.
+        let _ = Python::attach(|py| self.prelude.bind(py).getattr("forget_folders")?.call0().map(drop));
+    }
+
+    /// The last thing before the first script, in the process that runs it: draws random numbers of its
+    /// own, writes to its own folder, imports what could not be imported before, and remembers the
+    /// process as it is. The texts are warnings for the log.
+    pub fn get_ready(&mut self, surroundings: &Surroundings<'_>) -> anyhow::Result<Vec<String>> {
         let Surroundings { import, old_folder, folder, confinement } = surroundings;
-        Python::attach(|py| {
-            let after = self.prelude.bind(py).getattr("after_fork");
-            let folders = (old_folder.to_string_lossy(), folder.to_string_lossy());
-            let paths = |paths: &[PathBuf]| {
-                paths.iter().map(|path| path.to_string_lossy().into_owned()).collect::<Vec<_>>()
-            };
-            let confined = confinement
-                .on
-                .then(|| (paths(&confinement.read), paths(&confinement.write), confinement.network));
-            let warnings = after.and_then(|after| after.call1((import.to_vec(), folders, confined))?.extract());
-            warnings.unwrap_or_else(|error| vec![error.to_string()])
-        })
+        let folders = (old_folder.to_string_lossy(), folder.to_string_lossy());
+        let paths = |paths: &[PathBuf]| {
+            paths.iter().map(|path| path.to_string_lossy().into_owned()).collect::<Vec<_>>()
+        };
+        let confined = confinement
+            .on
+            .then(|| (paths(&confinement.read), paths(&confinement.write), confinement.network));
+        let ready = Python::attach(|py| {
+            let prelude = self.prelude.bind(py);
+            let arguments = (import.to_vec(), folders, confined);
+            let warnings = prelude.getattr("after_fork")?.call1(arguments)?.extract()?;
+            self.state = Some(prelude.getattr("watch_state")?.call0()?.unbind());
+            Ok::<_, PyErr>(warnings)
+        });
+        ready.context("Python did not get ready for scripts")
     }
 
     /// The version of Python, as `3.11.7`.
@@ -131,9 +147,9 @@ impl Interpreter {
         })
     }
 
-    /// Evaluates the body of a `POST /evaluate` and hands the answer to `reply` before the
-    /// arguments are freed, which takes its time when they are many.
-    pub fn evaluate<R>(&mut self, body: &[u8], reply: impl FnOnce(Outcome, &[u8]) -> R) -> R {
+    /// Evaluates the body of a `POST /evaluate` and hands the answer to `reply` before the arguments
+    /// are freed and the process is put right, which takes its time. Says, too, whether it is right.
+    pub fn evaluate<R>(&mut self, body: &[u8], reply: impl FnOnce(Outcome, &[u8]) -> R) -> (R, bool) {
         Python::attach(|py| {
             let prelude = self.prelude.clone_ref(py);
             let prelude = prelude.bind(py);
@@ -142,21 +158,22 @@ impl Interpreter {
                 Ok(input) => input,
                 Err(error) => {
                     let described = exception::describe(prelude, &error, None, Stage::Running);
-                    return reply(Outcome::of(described.status), &described.body);
+                    return (reply(Outcome::of(described.status), &described.body), true);
                 }
             };
             let call = match Call::read(&input) {
                 Ok(call) => call,
-                Err(failure) => return reply(Outcome::of(failure.status), &failure.body()),
+                Err(failure) => return (reply(Outcome::of(failure.status), &failure.body()), true),
             };
             let rows_in = call.rows();
-            let mut outcome = self.run(prelude, &call, &mut answer);
+            let (mut outcome, risk) = self.run(prelude, &call, &mut answer);
             outcome.rows_in = rows_in;
             // Columns are for table extensions, which take any number of rows.
             let columns = answer.first() == Some(&b'{');
             outcome.fits = columns || rows_in == 0 || outcome.rows_out == 1 || outcome.rows_out == rows_in;
-            outcome.retire = !self.settle(py);
-            reply(outcome, &answer)
+            let heard = self.flush(py);
+            let replied = reply(outcome, &answer);
+            (replied, heard && self.is_right(py, risk))
         })
     }
 
@@ -186,19 +203,26 @@ impl Interpreter {
         }
     }
 
-    fn run(&mut self, prelude: &Bound<'_, PyModule>, call: &Call<'_>, answer: &mut Vec<u8>) -> Outcome {
-        let (error, stage) = match self.call(prelude, call, answer) {
-            Ok(rows_out) => return Outcome { rows_out, ..Outcome::of(200) },
+    fn run(
+        &mut self,
+        prelude: &Bound<'_, PyModule>,
+        call: &Call<'_>,
+        answer: &mut Vec<u8>,
+    ) -> (Outcome, Risk) {
+        // A script that does not compile does nothing.
+        let mut risk = Risk::NONE;
+        let (error, stage) = match self.call(prelude, call, answer, &mut risk) {
+            Ok(rows_out) => return (Outcome { rows_out, ..Outcome::of(200) }, risk),
             Err(Trouble::Raised(error, stage)) => (error, stage),
             Err(Trouble::TooLarge) => {
                 let failure = too_large(self.max_response_bytes);
                 *answer = failure.body();
-                return Outcome::of(failure.status);
+                return (Outcome::of(failure.status), risk);
             }
         };
         let described = exception::describe(prelude, &error, Some(&call.script), stage);
         *answer = described.body;
-        Outcome::of(described.status)
+        (Outcome::of(described.status), risk)
     }
 
     /// Compiles, calls and writes; the answer's rows when all three went well.
@@ -207,6 +231,7 @@ impl Interpreter {
         prelude: &Bound<'_, PyModule>,
         call: &Call<'_>,
         answer: &mut Vec<u8>,
+        risk: &mut Risk,
     ) -> Result<usize, Trouble> {
         let base_globals = self.base_globals.bind(prelude.py());
         let running = |error| Trouble::Raised(error, Stage::Running);
@@ -214,6 +239,7 @@ impl Interpreter {
             .scripts
             .get(prelude, &call.script, call.arguments.len())
             .map_err(|error| Trouble::Raised(error, Stage::Compiling))?;
+        *risk = script.risk;
         let globals = base_globals.copy().map_err(running)?;
         let function = script.function(&globals).map_err(running)?;
         let result = call.invoke(&function, &self.tabpy).map_err(running)?;
@@ -229,18 +255,40 @@ impl Interpreter {
         Ok(rows)
     }
 
-    /// Leaves the interpreter as the next script may expect it; says whether that worked.
-    fn settle(&self, py: Python<'_>) -> bool {
-        interpreter::restore_collector();
-        let mut settled = true;
+    /// Sends what was printed on its way before the answer; says whether that worked.
+    fn flush(&self, py: Python<'_>) -> bool {
+        let mut heard = true;
         for (name, stream) in [c"stdout", c"stderr"].iter().zip(&self.standard_output) {
             let stream = stream.bind(py);
             // A script may have closed it, or the descriptor below.
-            settled &= stream.call_method0("flush").is_ok();
+            heard &= stream.call_method0("flush").is_ok();
             interpreter::set_system_object(py, name, stream);
         }
-        settled
+        heard
     }
+
+    /// Leaves the process as the next script may expect it, if it can be.
+    fn is_right(&self, py: Python<'_>, risk: Risk) -> bool {
+        interpreter::restore_collector();
+        // Libraries leave threads and processes behind without the script's naming any.
+        let threads = self.thread_count.bind(py).call0().and_then(|count| count.extract::<usize>());
+        if !matches!(threads, Ok(0)) || has_children() {
+            return false;
+        }
+        if risk == Risk::NONE {
+            return true;
+        }
+        let Some(state) = &self.state else { return false };
+        let restored = state.bind(py).call_method1("restore", (risk.0,));
+        restored.and_then(|restored| restored.extract()).unwrap_or(false)
+    }
+}
+
+/// Whether this process has children, ended ones included.
+fn has_children() -> bool {
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    !matches!(waitid(WaitId::All, look), Err(rustix::io::Errno::CHILD))
 }
 
 /// What keeps a script from an answer.
@@ -252,7 +300,7 @@ enum Trouble {
 impl Outcome {
     /// Without rows.
     pub fn of(status: u16) -> Self {
-        Self { status, rows_in: 0, rows_out: 0, fits: true, retire: false }
+        Self { status, rows_in: 0, rows_out: 0, fits: true }
     }
 }
 

@@ -16,10 +16,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::{Arguments, Authentication, Config};
 use crate::credentials::{self, Credentials, PasswordHash};
 use crate::http::{self, Admission, Service};
-use crate::pool::{Folders, Limits, Pool, Start};
+use crate::pool::{Allowance, Folders, Limits, Pool, Start};
 use crate::telemetry;
-use crate::worker;
 use crate::wire::{PROTOCOL, Setup};
+use crate::worker;
 
 /// A platform's router keeps its connections open for about 90 s; who closes sooner loses requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(95);
@@ -52,7 +52,7 @@ pub fn serve(arguments: &Arguments) -> ExitCode {
         }
     };
     if config.python.confinement.on {
-        worker::hide_memory();
+        worker::hide_memory(true);
     }
     telemetry::start(&config.log, config.http.trust_proxy);
     for warning in &config.warnings {
@@ -236,6 +236,7 @@ fn workers(config: &Config) -> anyhow::Result<Start> {
             max_response_bytes: pool.max_response_bytes,
             script_output_bytes: pool.script_output_bytes,
             worker_requests: pool.worker_requests,
+            allowance: Allowance { memory_bytes: pool.worker_memory_bytes, processes: pool.script_processes },
         },
         setup: Setup {
             protocol: PROTOCOL,
@@ -243,6 +244,8 @@ fn workers(config: &Config) -> anyhow::Result<Start> {
             preload: config.python.preload.clone(),
             import_in_worker: Vec::new(),
             max_response_bytes: pool.max_response_bytes,
+            worker_memory_bytes: pool.worker_memory_bytes,
+            script_disk_bytes: pool.script_disk_bytes,
             confinement: config.python.confinement.clone(),
             // Each process learns of its own.
             folder: PathBuf::new(),

@@ -22,8 +22,9 @@ pub fn open(folder: &Path) -> io::Result<OwnedFd> {
 
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Empties a folder; an error when there is more in it than `most`, or what cannot be removed.
-pub fn empty(folder: BorrowedFd<'_>, most: usize) -> io::Result<()> {
+/// Empties a folder and says whether anything was in it; an error when that is more than `most`, or
+/// cannot be removed.
+pub fn empty(folder: BorrowedFd<'_>, most: usize) -> io::Result<bool> {
     let mut removed = 0;
     loop {
         let mut found = false;
@@ -49,7 +50,7 @@ pub fn empty(folder: BorrowedFd<'_>, most: usize) -> io::Result<()> {
             }
         }
         if !found {
-            return Ok(());
+            return Ok(removed > 0);
         }
     }
 }
@@ -94,7 +95,10 @@ fn remove_level(top: BorrowedFd<'_>, name: &CStr, removed: &mut usize) -> Result
 }
 
 /// Opens a folder; one that its owner may not enter is opened up first.
-fn open_for_removal(parent: impl std::os::fd::AsFd, name: impl rustix::path::Arg + Copy) -> Result<OwnedFd, Errno> {
+fn open_for_removal(
+    parent: impl std::os::fd::AsFd,
+    name: impl rustix::path::Arg + Copy,
+) -> Result<OwnedFd, Errno> {
     let found = fs::openat(&parent, name, FOLDER | OFlags::PATH, Mode::empty())?;
     let mode = Mode::from_raw_mode(fs::fstat(&found)?.st_mode);
     if !mode.contains(Mode::RWXU) {
@@ -134,7 +138,9 @@ mod tests {
         symlink(outside.path(), folder.path().join("a/link")).unwrap();
         symlink(outside.path(), folder.path().join("link")).unwrap();
         std::fs::set_permissions(&inside, Permissions::from_mode(0o000)).unwrap();
-        empty(open(folder.path()).unwrap().as_fd(), 100).unwrap();
+        let handle = open(folder.path()).unwrap();
+        assert!(empty(handle.as_fd(), 100).unwrap());
+        assert!(!empty(handle.as_fd(), 100).unwrap());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         assert!(outside.path().join("kept").exists());
     }

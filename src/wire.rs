@@ -10,6 +10,10 @@ pub const PROTOCOL: u32 = 2;
 /// Bytes of the header of a request and of a reply.
 pub const HEADER: usize = 40;
 
+/// The id of no request. A reply that bears it says that the worker ends, and that it has not begun
+/// with whatever it may have been sent since its last reply.
+pub const GOODBYE: u64 = 0;
+
 const REQUEST_MAGIC: u32 = u32::from_be_bytes(*b"tpRQ");
 const REPLY_MAGIC: u32 = u32::from_be_bytes(*b"tpRP");
 
@@ -46,8 +50,6 @@ pub struct Reply {
     pub rows_out: u32,
     /// Whether Tableau can take so many rows for so many.
     pub fits: bool,
-    /// Whether the script left the worker in a state that the next one must not find.
-    pub retire: bool,
     pub body_length: u64,
 }
 
@@ -64,6 +66,9 @@ pub struct Setup {
     pub import_in_worker: Vec<String>,
     /// An answer longer than this is refused.
     pub max_response_bytes: usize,
+    /// What a script may use of memory, and write to one file.
+    pub worker_memory_bytes: u64,
+    pub script_disk_bytes: u64,
     pub confinement: Confinement,
     /// The folder for temporary files of the process that reads this.
     pub folder: PathBuf,
@@ -172,6 +177,11 @@ impl Request {
 }
 
 impl Reply {
+    /// The last frame of a worker that cannot serve another script.
+    pub fn goodbye() -> Self {
+        Self { id: GOODBYE, status: 200, rows_in: 0, rows_out: 0, fits: true, body_length: 0 }
+    }
+
     pub fn encode(&self) -> [u8; HEADER] {
         let mut header = [0; HEADER];
         header[0..4].copy_from_slice(&REPLY_MAGIC.to_le_bytes());
@@ -181,7 +191,6 @@ impl Reply {
         header[24..28].copy_from_slice(&self.rows_in.to_le_bytes());
         header[28..32].copy_from_slice(&self.rows_out.to_le_bytes());
         header[32] = u8::from(self.fits);
-        header[33] = u8::from(self.retire);
         header
     }
 
@@ -199,7 +208,6 @@ impl Reply {
             rows_in: number32(header, 24),
             rows_out: number32(header, 28),
             fits: header[32] != 0,
-            retire: header[33] != 0,
             body_length: number64(header, 16),
         })
     }
@@ -224,8 +232,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_header_comes_back_as_it_went(id: u64, name_length: u32, body_length: u64, status in 200u16..600, rows_in: u32, rows_out: u32, fits: bool, retire: bool) {
-            let reply = Reply { id, status, rows_in, rows_out, fits, retire, body_length };
+        fn a_header_comes_back_as_it_went(id: u64, name_length: u32, body_length: u64, status in 200u16..600, rows_in: u32, rows_out: u32, fits: bool) {
+            let reply = Reply { id, status, rows_in, rows_out, fits, body_length };
             prop_assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
             let request = Request { task: Task::Query, id, name_length, body_length };
             prop_assert_eq!(Request::decode(&request.encode()), Ok(request));

@@ -2,8 +2,9 @@
 //! answers one request at a time, and ends when the front's end of the socket closes. It never looks
 //! at a clock and never decides whether it is still trusted: the pool does.
 
-pub(crate) mod confine;
+mod confine;
 mod forker;
+mod limits;
 
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
@@ -39,38 +40,49 @@ pub fn run() -> anyhow::Result<()> {
     // Nothing is imported before the process is confined: a thread that is there by then is not.
     let import = [setup.preload.clone(), setup.import_in_worker.clone()].concat();
     let bare = Setup { preload: Vec::new(), ..setup.clone() };
-    let (mut interpreter, mut warnings) = match Interpreter::start(&bare) {
+    let (mut interpreter, warnings) = match Interpreter::start(&bare) {
         Ok(started) => started,
         Err(error) => {
-            // The front logs the reason; on its own, this process could only print it.
-            let reason = format!("{error:#}");
-            write_frame(&stream, first.id, Outcome::of(500), reason.as_bytes())?;
+            give_up(&stream, first.id, &error)?;
             return Err(error);
         }
     };
-    let (confinement, more) = settle_in(&interpreter, &setup, &setup.folder, &import)?;
-    warnings.extend(more);
-    let hello =
-        Hello { protocol: wire::PROTOCOL, python_version: Interpreter::version(), warnings, confinement };
-    greet(&stream, first.id, &hello)?;
+    let surroundings = Surroundings {
+        import: &import,
+        old_folder: &setup.folder,
+        folder: &setup.folder,
+        confinement: &setup.confinement,
+    };
+    match settle_in(&mut interpreter, &setup, &surroundings, warnings) {
+        Ok(hello) => greet(&stream, first.id, &hello)?,
+        Err(error) => {
+            give_up(&stream, first.id, &error)?;
+            return Err(error);
+        }
+    }
     serve(&stream, &mut interpreter, &setup.folder, buffer)
 }
 
 /// What a process does to become a worker for scripts: moves into its folder, gives up what scripts
-/// are kept from, and imports what could not be imported earlier. Says what holds, and warnings.
+/// are kept from, and imports what could not be imported earlier.
 fn settle_in(
-    interpreter: &Interpreter,
+    interpreter: &mut Interpreter,
     setup: &Setup,
-    folder: &Path,
-    import: &[String],
-) -> anyhow::Result<(String, Vec<String>)> {
+    surroundings: &Surroundings<'_>,
+    mut warnings: Vec<String>,
+) -> anyhow::Result<Hello> {
+    let folder = surroundings.folder;
     std::env::set_current_dir(folder).context("the folder for temporary files")?;
     let confined = confine::confine(&setup.confinement, folder, &interpreter.folders());
-    let surroundings =
-        Surroundings { import, old_folder: &setup.folder, folder, confinement: &setup.confinement };
-    let mut warnings = confined.warnings;
-    warnings.extend(interpreter.after_fork(&surroundings));
-    Ok((confined.report, warnings))
+    warnings.extend(confined.warnings);
+    warnings.extend(interpreter.get_ready(surroundings)?);
+    limits::set(setup);
+    Ok(Hello {
+        protocol: wire::PROTOCOL,
+        python_version: Interpreter::version(),
+        warnings,
+        confinement: confined.report,
+    })
 }
 
 /// Answers requests until the front goes away.
@@ -91,11 +103,17 @@ fn serve(
         };
         let (name, body) = buffer[wire::HEADER..].split_at(request.name_length as usize);
         match request.task {
-            Task::Evaluate => interpreter.evaluate(body, reply)?,
+            Task::Evaluate => {
+                let (replied, right) = interpreter.evaluate(body, reply);
+                replied?;
+                if !right {
+                    return say_goodbye(stream);
+                }
+            }
             Task::Query => interpreter.query(&String::from_utf8_lossy(name), body, reply)?,
             Task::Setup => bail!(wire::BrokenWire),
         }
-        tidy(folder)?;
+        tidy(interpreter, folder)?;
         if buffer.capacity() > KEPT_BUFFER {
             buffer = Vec::with_capacity(FIRST_READ);
         }
@@ -105,11 +123,13 @@ fn serve(
 
 /// Leaves the folder as the next script may expect it. One that takes long to empty, or that cannot
 /// be emptied with a script's rights, ends the worker; the front removes it.
-fn tidy(folder: &Path) -> io::Result<()> {
+fn tidy(interpreter: &Interpreter, folder: &Path) -> io::Result<()> {
     /// So many are removed in some tens of milliseconds.
     const MOST_FILES: usize = 2_000;
-    temporary::empty(temporary::open(folder)?.as_fd(), MOST_FILES)?;
-    std::env::set_current_dir(folder)
+    if temporary::empty(temporary::open(folder)?.as_fd(), MOST_FILES)? {
+        interpreter.forget_folders();
+    }
+    Ok(())
 }
 
 /// Runs the fork server until the front goes away.
@@ -136,12 +156,24 @@ fn leave_the_server() -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     // A session of its own: what the terminal sends is for the server, and one kill reaches all.
     rustix::process::setsid()?;
+    rustix::thread::set_name(c"tabpy-worker")?;
+    Ok(())
+}
+
+/// Ends a worker that no other script should meet; the front starts another one.
+fn say_goodbye(mut stream: &UnixStream) -> anyhow::Result<()> {
+    stream.write_all(&Reply::goodbye().encode())?;
     Ok(())
 }
 
 fn greet(stream: &UnixStream, id: u64, hello: &Hello) -> anyhow::Result<()> {
     let body = serde_json::to_vec(hello)?;
     write_frame(stream, id, Outcome::of(200), &body)
+}
+
+/// The front logs the reason; on its own, this process could only print it.
+fn give_up(stream: &UnixStream, id: u64, error: &anyhow::Error) -> anyhow::Result<()> {
+    write_frame(stream, id, Outcome::of(500), format!("{error:#}").as_bytes())
 }
 
 /// Reads one whole frame, header included, into `buffer`. `None` when the front has gone.
@@ -184,7 +216,6 @@ fn write_frame(mut stream: &UnixStream, id: u64, outcome: Outcome, body: &[u8]) 
         rows_in: u32::try_from(outcome.rows_in).unwrap_or(u32::MAX),
         rows_out: u32::try_from(outcome.rows_out).unwrap_or(u32::MAX),
         fits: outcome.fits,
-        retire: outcome.retire,
         body_length: body.len() as u64,
     }
     .encode();

@@ -57,7 +57,9 @@ fn doubt(name: &str, path: &Path, hidden: &[PathBuf], on: bool) -> Option<String
         return Some(format!("{name}: {shown} has no effect while TABPY_CONFINE is off"));
     }
     if !path.exists() {
-        return Some(format!("{name}: there is no {shown}, so scripts will not see it before the next start"));
+        return Some(format!(
+            "{name}: there is no {shown}, so scripts will not see it before the next start"
+        ));
     }
     if let Some(secret) = hidden.iter().find(|secret| path.starts_with(secret)) {
         return Some(format!(

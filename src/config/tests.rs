@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::*;
 
-const MACHINE: Machine = Machine { cores: 8, terminal: false };
+const MACHINE: Machine = Machine { cores: 8, memory: 8 << 30, terminal: false };
 
 fn load(environment: &[(&str, &str)], open: bool) -> anyhow::Result<Config> {
     let pairs = |pairs: &[(&str, &str)]| {
@@ -38,6 +38,8 @@ fn with_nothing_set_the_defaults_hold() {
     assert_eq!((config.pool.workers, config.pool.max_workers, config.pool.queue_size), (8, 32, 1000));
     assert_eq!((config.pool.max_response_bytes, config.pool.script_output_bytes), (256 << 20, 64 << 10));
     assert_eq!(config.pool.worker_requests, 100_000);
+    assert_eq!((config.pool.worker_memory_bytes >> 20, config.pool.script_disk_bytes >> 20), (4016, 512));
+    assert_eq!(config.pool.script_processes, 64);
     assert_eq!(config.python.preload, ["numpy", "pandas"]);
     assert_eq!(config.service.state_path, Path::new("/gone/tabpy-rs"));
     assert_eq!((config.log.level, config.log.format), (tracing::Level::INFO, Format::Logfmt));

@@ -1,7 +1,9 @@
 //! One request and its reply over a worker's wire: one write, and as few reads as the reply needs,
 //! while what the script prints goes to the log.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, ErrorKind, IoSlice};
+use std::sync::OnceLock;
 
 use bytes::{Bytes, BytesMut};
 use tokio::net::UnixStream;
@@ -21,20 +23,24 @@ const ERROR_ALLOWANCE: usize = 8 << 20;
 pub(super) struct Done {
     pub(super) reply: Reply,
     pub(super) body: Bytes,
+    /// More came than the reply: a farewell, or what no worker says.
+    pub(super) spoilt: bool,
 }
 
 /// Why there is no reply.
 pub(super) enum Lost {
     /// The request was never whole on the other side.
     BeforeItBegan,
-    /// The worker ended, or said what no worker says.
-    Meanwhile,
+    /// The worker closed its end of the wire; its process has ended or is about to.
+    Ended,
+    /// The worker said what no worker says.
+    Garbled,
 }
 
 impl Worker {
     pub(super) async fn exchange(&mut self, job: &Job, limits: &Limits) -> Result<Done, Lost> {
         self.served += 1;
-        let id = self.served;
+        let id = unguessable(self.number, self.served);
         let (wire, output) = self.watched().map_err(|_| Lost::BeforeItBegan)?;
         let request = Request {
             task: job.task,
@@ -42,6 +48,11 @@ impl Worker {
             name_length: u32::try_from(job.name.len()).unwrap_or(0),
             body_length: job.body.len() as u64,
         };
+        // An idle worker has nothing to say but that it ends; what a script left on the wire would else
+        // be taken for this job's reply.
+        if !matches!(wire.try_read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock) {
+            return Err(Lost::BeforeItBegan);
+        }
         send(wire, &request, job).await.map_err(|_| Lost::BeforeItBegan)?;
         let mut printed = Printed::new(limits.script_output_bytes);
         let received = receive(wire, output, &mut printed, limits.max_response_bytes).await;
@@ -50,9 +61,18 @@ impl Worker {
         printed.finish();
         match received {
             Ok(Some(done)) if done.reply.id == id => Ok(done),
-            _ => Err(Lost::Meanwhile),
+            // A farewell; or a forgery, whose author wrote it before this job's id was made.
+            Ok(Some(_)) => Err(Lost::BeforeItBegan),
+            Ok(None) => Err(Lost::Garbled),
+            Err(_) => Err(Lost::Ended),
         }
     }
+}
+
+/// An id that a script cannot know before its request is there, so that it cannot answer the next one.
+fn unguessable(worker: u64, request: u64) -> u64 {
+    static KEY: OnceLock<RandomState> = OnceLock::new();
+    KEY.get_or_init(RandomState::new).hash_one((worker, request)).max(wire::GOODBYE + 1)
 }
 
 async fn send(wire: &UnixStream, request: &Request, job: &Job) -> io::Result<()> {
@@ -71,7 +91,7 @@ async fn send(wire: &UnixStream, request: &Request, job: &Job) -> io::Result<()>
     Ok(())
 }
 
-/// The reply, or `None` when the worker's end closed or sent what is no reply.
+/// The reply, or `None` when what came is no reply.
 async fn receive(
     wire: &UnixStream,
     output: &pipe::Receiver,
@@ -95,13 +115,11 @@ async fn receive(
         if let Some((reply, length)) = whole
             && received.len() >= length
         {
-            if received.len() > length {
-                return Ok(None);
-            }
-            return Ok(Some(Done { reply, body: received.freeze().slice(wire::HEADER..) }));
+            let spoilt = received.len() > length;
+            return Ok(Some(Done { reply, body: received.freeze().slice(wire::HEADER..length), spoilt }));
         }
         match wire.try_read_buf(&mut received) {
-            Ok(0) => return Ok(None),
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 tokio::select! {

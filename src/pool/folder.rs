@@ -40,7 +40,12 @@ impl Folders {
     pub fn create() -> anyhow::Result<Self> {
         let place = std::env::temp_dir();
         let place = place.canonicalize().unwrap_or(place);
-        let why = || format!("scripts need temporary files, but {} takes none; TMPDIR names another folder", place.display());
+        let why = || {
+            format!(
+                "scripts need temporary files, but {} takes none; TMPDIR names another folder",
+                place.display()
+            )
+        };
         let (path, locked) = create_locked(&place).with_context(why)?;
         temporary::create(&path.join(FORK_SERVER)).with_context(why)?;
         let locked = Arc::new(locked);
@@ -70,7 +75,8 @@ impl Folders {
     /// Removes everything; no worker may be alive.
     pub fn remove(&self) {
         let Some((place, name)) = self.path.parent().zip(self.path.file_name()) else { return };
-        let removed = temporary::open(place).and_then(|place| temporary::remove(place.as_fd(), Path::new(name)));
+        let removed =
+            temporary::open(place).and_then(|place| temporary::remove(place.as_fd(), Path::new(name)));
         if let Err(error) = removed {
             tracing::warn!(folder = %self.path.display(), "temporary files of scripts could not be removed: {error}");
         }
@@ -143,7 +149,9 @@ fn remove_leftovers(place: &Path) {
 
 /// Whether a name is of the form that [`create_locked`] gives.
 fn is_ours(name: &str) -> bool {
-    let Some((pid, random)) = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-')) else { return false };
+    let Some((pid, random)) = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-')) else {
+        return false;
+    };
     pid.parse::<u32>().is_ok() && random.len() == 12 && random.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

@@ -17,8 +17,8 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
 
-use super::folder::Folders;
 use super::Start;
+use super::folder::Folders;
 use super::process::{Forked, HELLO_TIMEOUT, Worker};
 use crate::wire::{Fork, Hello, LONGEST_MESSAGE, Report, Setup};
 

@@ -31,7 +31,9 @@ impl Lease {
     pub(super) async fn exchange(&mut self, job: &Job) -> Result<Done, Lost> {
         let Some(worker) = self.worker.as_mut() else { return Err(Lost::BeforeItBegan) };
         self.working = true;
+        worker.set_busy(true);
         let done = worker.exchange(job, &self.shared.start.limits).await?;
+        worker.set_busy(false);
         self.working = false;
         Ok(done)
     }
@@ -45,9 +47,9 @@ impl Lease {
     }
 
     /// Returns the worker, unless it is spoilt or has served long enough.
-    pub(super) fn give_back(mut self, retire: bool) {
+    pub(super) fn give_back(mut self, spoilt: bool) {
         if let Some(worker) = self.worker.take() {
-            if retire || worker.served >= self.shared.start.limits.worker_requests {
+            if spoilt || worker.served >= self.shared.start.limits.worker_requests {
                 self.shared.bury(worker);
             } else {
                 self.shared.give(worker);

@@ -20,6 +20,7 @@ use tokio::net::unix::pipe;
 use super::Start;
 use super::folder::{Folder, Folders};
 use super::forker::Ends;
+use super::warden::{Warden, Watch};
 use crate::wire::{self, Hello, Reply, Request, Setup, Task};
 
 /// How long a worker may take to import what it is to preload.
@@ -33,6 +34,8 @@ pub(super) struct Worker {
     pub(super) rested: Instant,
     channel: Channel,
     process: Process,
+    /// What it takes is measured while it is busy.
+    watch: Option<Arc<Watch>>,
     /// Dropped after the process.
     folder: Folder,
 }
@@ -80,8 +83,15 @@ impl Worker {
         let (output, printing) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         rustix::io::ioctl_fionbio(&output, true)?;
         let channel = Channel::Unwatched { wire: mine, output };
-        let (process, folder) = (Process::Unborn, folders.worker(number)?);
-        let worker = Self { number, served: 0, rested: Instant::now(), channel, process, folder };
+        let worker = Self {
+            number,
+            served: 0,
+            rested: Instant::now(),
+            channel,
+            process: Process::Unborn,
+            watch: None,
+            folder: folders.worker(number)?,
+        };
         Ok((worker, OwnedFd::from(theirs), printing))
     }
 
@@ -116,7 +126,7 @@ impl Worker {
     }
 
     /// Tells the worker what it is for, and waits until it is ready.
-    pub(super) fn greet(&mut self, start: &Start) -> anyhow::Result<Hello> {
+    pub(super) fn greet(&mut self, start: &Start, warden: &Warden) -> anyhow::Result<Hello> {
         let Channel::Unwatched { wire, .. } = &mut self.channel else { bail!(wire::BrokenWire) };
         if matches!(self.process, Process::Plain(_)) {
             // A forked worker was told before it was born.
@@ -144,7 +154,14 @@ impl Worker {
         }
         wire.set_read_timeout(None)?;
         wire.set_nonblocking(true)?;
+        self.watch = self.process.pid().and_then(|pid| warden.watch(pid));
         Ok(hello)
+    }
+
+    pub(super) fn set_busy(&self, busy: bool) {
+        if let Some(watch) = &self.watch {
+            watch.set_busy(busy);
+        }
     }
 
     pub(super) fn is_at_home(&self, here: ThreadId) -> bool {
@@ -174,6 +191,9 @@ impl Worker {
 
     /// How the process ended, in words for the one whose script it was.
     pub(super) async fn how_it_ended(&mut self) -> String {
+        if let Some(verdict) = self.watch.as_ref().and_then(|watch| watch.verdict()) {
+            return verdict;
+        }
         let mut process = std::mem::replace(&mut self.process, Process::Unborn);
         let told = tokio::task::spawn_blocking(move || process.how_it_ended());
         told.await.unwrap_or_else(|_| ENDED.to_owned())
@@ -183,6 +203,14 @@ impl Worker {
 const ENDED: &str = "The script ended its Python process";
 
 impl Process {
+    fn pid(&self) -> Option<i32> {
+        match self {
+            Self::Unborn => None,
+            Self::Plain(plain) => i32::try_from(plain.0.as_ref()?.id()).ok(),
+            Self::Forked(forked) => Some(forked.pid),
+        }
+    }
+
     /// Waits a little for an end that has been announced by a closed wire.
     fn how_it_ended(&mut self) -> String {
         let patience = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::forker::Forker;
 use super::process::Worker;
-use super::{Shared, State};
+use super::{Shared, State, tree};
 
 pub(super) enum Order {
     /// One more worker, not before `at`.
@@ -33,6 +33,9 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// After a failed start, the next try waits this long.
 const BACK_OFF: Duration = Duration::from_secs(2);
+
+/// With less memory than this one more worker would only be killed.
+const LEAST_MEMORY: u64 = 64 << 20;
 
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
@@ -116,7 +119,7 @@ fn fork(shared: &Shared, forker: &mut Option<Forker>, number: u64) -> anyhow::Re
 
 impl Shared {
     fn greet(self: Arc<Self>, number: u64, mut worker: Worker) {
-        match worker.greet(&self.start) {
+        match worker.greet(&self.start, &self.warden) {
             Ok(hello) => {
                 tracing::debug!(worker = number, python = hello.python_version, "worker ready");
                 for warning in hello.warnings {
@@ -183,7 +186,11 @@ impl State {
         }
         self.waiting.retain(|waiter| !waiter.turn.is_closed());
         let patient = self.waiting.iter().take_while(|waiter| waiter.since.elapsed() > PATIENCE).count();
-        let room = max_workers.saturating_sub(self.alive + self.starting);
+        if patient == 0 {
+            return 0;
+        }
+        let fits = tree::available() > LEAST_MEMORY;
+        let room = if fits { max_workers.saturating_sub(self.alive + self.starting) } else { 0 };
         patient.saturating_sub(self.starting).min(room)
     }
 

@@ -4,12 +4,16 @@ is called again, and only for a script that this worker has not seen."""
 
 import ast
 import builtins
+import dis
+import errno
 import importlib
 import os
 import re
 import signal
 import sys
 import types
+
+from _tabpy_rs_state import State, reseed, risk_of
 
 SCRIPT = "<script>"
 
@@ -60,7 +64,8 @@ class TabPy:
 
 
 def compile_script(source, argument_names):
-    """The code object of the script as a function's body, and the provided names that it may use.
+    """The code object of the script as a function's body, the provided names that it may use, whether
+    it names itself, and what it may leave behind (see `risk_of`).
 
     The text is compiled as it stands, so strings and line numbers stay the user's own."""
     body = _parse(source)
@@ -76,11 +81,12 @@ def compile_script(source, argument_names):
         raise
     code = next(c for c in compiled.co_consts if isinstance(c, types.CodeType))
     names = _names(code)
+    risk = risk_of(names, _operations(code))
     if names & DYNAMIC:
         provided = list(PROVIDED)
     else:
         provided = [name for name in PROVIDED if name in names]
-    return code, provided, "_user_script" in names
+    return code, provided, "_user_script" in names, risk
 
 
 def _parse(source):
@@ -142,6 +148,14 @@ def _names(code):
     return names
 
 
+def _operations(code):
+    operations = {instruction.opname for instruction in dis.get_instructions(code)}
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            operations |= _operations(constant)
+    return operations
+
+
 def provide(name):
     """The object behind a provided name, or None where its package is not installed."""
     module, attribute = PROVIDED[name]
@@ -171,10 +185,19 @@ def describe(error, trace, source, compiling):
         text = text[:100_000] + "..."
     text = f"{type(error).__name__} : {text}"
     number = _line_of(error, trace, compiling)
-    if number is None:
-        return text
-    line = source_line(source, number)
-    return f"{text} (line {number}: {line})" if line else f"{text} (line {number})"
+    if number is not None:
+        line = source_line(source, number)
+        text += f" (line {number}: {line})" if line else f" (line {number})"
+    return text + _hint(error)
+
+
+def _hint(error):
+    """The setting behind a limit that the script has met."""
+    if isinstance(error, MemoryError):
+        return " (TABPY_WORKER_MEMORY_MB limits the memory of a script)"
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        return " (TABPY_SCRIPT_DISK_MB limits what a script writes)"
+    return ""
 
 
 def _line_of(error, trace, compiling):
@@ -199,6 +222,8 @@ def keep_signals():
     that does nothing, rather than SIG_IGN, because child processes would inherit that."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    # As Python has it where it sets signals up itself: a file that grows too large is an OSError.
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
 
 def set_up_output():
@@ -247,21 +272,33 @@ def folders():
 CONFINED = None
 
 
-def after_fork(modules, folders, confined):
-    """Gives a process random numbers and a folder of its own. Python's `random` sees to itself."""
-    global CONFINED
-    CONFINED = confined
-    old, own = folders
+def move(old, own):
+    """Has everything that was to be written into the one folder written into the other."""
     for name, value in list(os.environ.items()):
         if value == old or value.startswith(old + "/"):
             os.environ[name] = own + value[len(old) :]
+    forget_folders()
+
+
+def forget_folders():
+    """Has modules look again for the folders that they have made or found."""
     temporary = sys.modules.get("tempfile")
     if temporary is not None:
         temporary.tempdir = None
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.seed()
+    processes = sys.modules.get("multiprocessing.process")
+    if processes is not None:
+        processes.current_process()._config.pop("tempdir", None)
+
+
+def after_fork(modules, folders, confined):
+    """What a copy of the process does first."""
+    global CONFINED
+    CONFINED = confined
+    move(*folders)
+    reseed()
     return preload(modules)
+
+
+def watch_state():
+    """The state that scripts begin with, own classes included."""
+    return State([TabPy, Failed])

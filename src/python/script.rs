@@ -17,6 +17,16 @@ pub(super) struct Compiled {
     provided: Vec<(Py<PyString>, Py<PyAny>)>,
     /// Whether the script speaks of itself, as a recursive one does.
     names_itself: bool,
+    pub(super) risk: Risk,
+}
+
+/// What a script may leave behind, judged by the names and operations in its code; the kinds are
+/// state.py's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Risk(pub(super) u8);
+
+impl Risk {
+    pub(super) const NONE: Self = Self(0);
 }
 
 /// Compiled scripts by their text and their number of arguments.
@@ -80,7 +90,7 @@ fn compile(
     let py = prelude.py();
     let names = PyList::new(py, (1..=arguments).map(|number| format!("_arg{number}")))?;
     let made = prelude.getattr("compile_script")?.call1((source, names))?;
-    let (code, used, names_itself): (Bound<'_, PyAny>, Bound<'_, PyList>, Bound<'_, PyBool>) =
+    let (code, used, names_itself, risk): (Bound<'_, PyAny>, Bound<'_, PyList>, Bound<'_, PyBool>, u8) =
         made.cast::<PyTuple>()?.extract()?;
     let mut provided = Vec::new();
     for name in used.iter() {
@@ -89,5 +99,5 @@ fn compile(
             provided.push((name.cast_into::<PyString>()?.unbind(), object.unbind()));
         }
     }
-    Ok(Compiled { code: code.unbind(), provided, names_itself: names_itself.is_true() })
+    Ok(Compiled { code: code.unbind(), provided, names_itself: names_itself.is_true(), risk: Risk(risk) })
 }

@@ -30,7 +30,7 @@ pub(super) fn confine(wanted: &Confinement, folder: &Path, python: &[PathBuf]) -
     if !wanted.on {
         return Confined { report: "off".to_owned(), warnings: Vec::new() };
     }
-    hide_memory();
+    hide_memory(true);
     let mut warnings = Vec::new();
     let places = Places::of(wanted, folder, python);
     let privileged = capabilities::any();
@@ -39,13 +39,16 @@ pub(super) fn confine(wanted: &Confinement, folder: &Path, python: &[PathBuf]) -
         warnings.extend(unreadable(wanted, python));
     }
     let held = landlock::restrict(&places, wanted.network);
+    // Landlock keeps workers from each other's memory, and the server measures it.
+    hide_memory(!held.holds());
     let filtered = seccomp::filter(wanted, held.scoped());
     let network = match (wanted.network, filtered.is_ok() || held.closes_network()) {
         (true, _) => "network allowed",
         (false, true) => "network closed",
         (false, false) => {
             warnings.push(
-                "TABPY_SCRIPT_NETWORK=false cannot be held on this kernel: scripts do reach the network".to_owned(),
+                "TABPY_SCRIPT_NETWORK=false cannot be held on this kernel: scripts do reach the network"
+                    .to_owned(),
             );
             "network allowed"
         }
@@ -60,9 +63,10 @@ pub(super) fn confine(wanted: &Confinement, folder: &Path, python: &[PathBuf]) -
 }
 
 /// Closes this process's memory and environment in `/proc` to others of the same user.
-pub(crate) fn hide_memory() {
+pub(crate) fn hide_memory(hide: bool) {
+    let behaviour = if hide { DumpableBehavior::NotDumpable } else { DumpableBehavior::Dumpable };
     // No kernel refuses this; and if one did, the other layers are still there.
-    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    let _ = rustix::process::set_dumpable_behavior(behaviour);
 }
 
 /// What root reads only by its capabilities, which are gone by now.

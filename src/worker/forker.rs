@@ -18,7 +18,7 @@ use rustix::net::{
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions};
 
 use super::confine;
-use crate::python::{self, Interpreter, Side};
+use crate::python::{self, Interpreter, Side, Surroundings};
 use crate::wire::{Fork, Hello, LONGEST_MESSAGE, PROTOCOL, Report, Setup};
 
 /// While processes that workers left behind are being ended, how often one looks again.
@@ -29,7 +29,6 @@ struct Forker {
     workers: HashMap<i32, Living>,
     setup: Setup,
     interpreter: Interpreter,
-    hello: Hello,
 }
 
 /// A worker, as its parent knows it.
@@ -40,6 +39,7 @@ struct Living {
 
 pub(super) fn run() -> anyhow::Result<()> {
     let control = super::take_socket().context("the fork server has no socket to the server")?;
+    rustix::thread::set_name(c"tabpy-forker")?;
     // What workers leave behind when they end becomes this process's child, and is ended.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let mut message = vec![0; LONGEST_MESSAGE];
@@ -49,7 +49,7 @@ pub(super) fn run() -> anyhow::Result<()> {
         bail!("the server speaks protocol {}, the fork server {PROTOCOL}", setup.protocol);
     }
     if setup.confinement.on {
-        confine::hide_memory();
+        confine::hide_memory(true);
     }
     let (interpreter, warnings) = match Interpreter::start(&setup) {
         Ok(started) => started,
@@ -65,8 +65,8 @@ pub(super) fn run() -> anyhow::Result<()> {
         confinement: String::new(),
     };
     let threaded = interpreter.threaded_modules();
-    send(&control, &Report::Ready { hello: hello.clone(), threaded }, &[])?;
-    Forker { control, workers: HashMap::new(), setup, interpreter, hello }.serve(&mut message)
+    send(&control, &Report::Ready { hello, threaded }, &[])?;
+    Forker { control, workers: HashMap::new(), setup, interpreter }.serve(&mut message)
 }
 
 impl Forker {
@@ -173,7 +173,7 @@ impl Forker {
     }
 
     fn become_worker(self, folder: &Path, wire: OwnedFd, output: OwnedFd) -> anyhow::Result<()> {
-        let Self { control, workers, setup, mut interpreter, mut hello } = self;
+        let Self { control, workers, setup, mut interpreter } = self;
         // A worker must not be able to order workers, or to end others.
         drop((control, workers));
         super::leave_the_server()?;
@@ -182,9 +182,19 @@ impl Forker {
         rustix::stdio::dup2_stderr(&output)?;
         drop(output);
         let wire = UnixStream::from(super::out_of_the_way(&wire)?);
-        (hello.confinement, hello.warnings) =
-            super::settle_in(&interpreter, &setup, folder, &setup.import_in_worker)?;
-        super::greet(&wire, 0, &hello)?;
+        let surroundings = Surroundings {
+            import: &setup.import_in_worker,
+            old_folder: &setup.folder,
+            folder,
+            confinement: &setup.confinement,
+        };
+        match super::settle_in(&mut interpreter, &setup, &surroundings, Vec::new()) {
+            Ok(hello) => super::greet(&wire, 0, &hello)?,
+            Err(error) => {
+                super::give_up(&wire, 0, &error)?;
+                return Err(error);
+            }
+        }
         super::serve(&wire, &mut interpreter, folder, Vec::with_capacity(super::FIRST_READ))
     }
 }

@@ -132,7 +132,10 @@ impl Rules {
             let conditions: Result<Vec<_>, _> = case.iter().map(condition).collect();
             SeccompRule::new(conditions?)
         };
-        self.0.iter().map(|(call, cases)| Ok((*call, cases.iter().map(rule).collect::<Result<_, _>>()?))).collect()
+        self.0
+            .iter()
+            .map(|(call, cases)| Ok((*call, cases.iter().map(rule).collect::<Result<_, _>>()?)))
+            .collect()
     }
 }
 

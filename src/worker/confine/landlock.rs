@@ -4,8 +4,8 @@
 use std::fmt;
 
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _,
-    RulesetError, RulesetStatus, Scope, path_beneath_rules,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, Ruleset, RulesetAttr as _,
+    RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 
 use super::places::Places;
@@ -20,6 +20,10 @@ pub(super) enum Held {
 }
 
 impl Held {
+    pub(super) fn holds(&self) -> bool {
+        matches!(self, Self::Abi(_))
+    }
+
     /// Whether signals and abstract sockets stay among the worker and what it starts.
     pub(super) fn scoped(&self) -> bool {
         matches!(self, Self::Abi(abi) if *abi >= ABI::V6)
@@ -49,7 +53,8 @@ pub(super) fn restrict(places: &Places, network: bool) -> Held {
 
 fn try_restrict(places: &Places, network: bool) -> Result<Held, RulesetError> {
     let device: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
-    let mut ruleset = Ruleset::default().handle_access(AccessFs::from_all(ASKED))?.scope(Scope::from_all(ASKED))?;
+    let mut ruleset =
+        Ruleset::default().handle_access(AccessFs::from_all(ASKED))?.scope(Scope::from_all(ASKED))?;
     if !network {
         ruleset = ruleset.handle_access(AccessNet::from_all(ASKED))?;
     }
@@ -60,7 +65,9 @@ fn try_restrict(places: &Places, network: bool) -> Result<Held, RulesetError> {
         .add_rules(path_beneath_rules(places.devices, device))?
         .restrict_self()?;
     Ok(match (status.ruleset, status.landlock) {
-        (RulesetStatus::NotEnforced, LandlockStatus::NotEnabled) => Held::Nothing { why: "it is switched off in this kernel" },
+        (RulesetStatus::NotEnforced, LandlockStatus::NotEnabled) => {
+            Held::Nothing { why: "it is switched off in this kernel" }
+        }
         (RulesetStatus::NotEnforced, _) => Held::Nothing { why: "this kernel lacks it" },
         (_, LandlockStatus::Available { effective_abi, .. }) => Held::Abi(effective_abi.min(ASKED)),
         (_, _) => Held::Nothing { why: "this kernel lacks it" },

@@ -45,9 +45,7 @@ fn refused(wanted: &Confinement, scoped: bool) -> Rules {
     ] {
         foreign.refuse(&mut rules, call, 0, &[]);
     }
-    for (call, process, group, user) in
-        [(libc::SYS_setpriority, 0, 1, 2), (libc::SYS_ioprio_set, 1, 2, 3)]
-    {
+    for (call, process, group, user) in [(libc::SYS_setpriority, 0, 1, 2), (libc::SYS_ioprio_set, 1, 2, 3)] {
         foreign.refuse(&mut rules, call, 1, &[Is::equal(0, process)]);
         foreign.refuse(&mut rules, call, 1, &[Is::equal(0, group)]);
         rules.when(call, &[Is::equal(0, user)]);
@@ -114,14 +112,16 @@ const SIOCSPGRP: u32 = 0x8902;
 
 /// Families of sockets beside those that programs use; all but local ones where the network is closed.
 fn sockets(network: bool) -> Rules {
-    let open: &[i32] =
-        if network { &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK] } else { &[libc::AF_UNIX] };
+    let open: &[i32] = if network {
+        &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK]
+    } else {
+        &[libc::AF_UNIX]
+    };
     let others: Vec<Is> = open.iter().map(|family| Is::not(0, family.unsigned_abs())).collect();
     let mut rules = Rules::new();
     rules.when(libc::SYS_socket, &others);
     rules
 }
-
 
 /// The calls of the x32 interface have numbers of their own, which no filter above knows.
 #[cfg(target_arch = "x86_64")]

@@ -1,0 +1,156 @@
+"""What a script may have changed of its process: put right after it, or told as beyond repair.
+
+Most scripts compute and return, and looking would cost more than they do: one is looked after only
+where its code names something that reaches beyond itself, or sets attributes."""
+
+import builtins
+import datetime
+import decimal
+import json
+import math
+import os
+import random
+import re
+import signal
+import statistics
+import sys
+import threading
+import time
+import warnings
+
+# What a script may have touched, judged by its code; added up they are its risk.
+PROCESS, OBJECTS, RANDOM, BEYOND_REPAIR = 1, 2, 4, 8
+
+_NAMES = {
+    # The process: directory, environment, signals, descriptors, limits.
+    PROCESS: "os sys signal threading _thread subprocess multiprocessing concurrent asyncio resource socket shutil "
+    "chdir environ putenv tempfile faulthandler settrace setprofile setrecursionlimit tzset warnings decimal "
+    "filterwarnings simplefilter importlib inspect gc builtins __builtins__ exec eval __import__",
+    # Objects that other scripts will meet: modules and classes.
+    OBJECTS: "setattr delattr vars globals exec eval compile __import__ __dict__ __class__ __globals__ __builtins__ "
+    "__subclasses__ __bases__ __mro__ modules reload importlib gc inspect builtins types pickle joblib dill",
+    RANDOM: "random seed",
+    # Nobody can say what is left as it was.
+    BEYOND_REPAIR: "ctypes cffi _ctypes setlocale set_option seterr seterrcall set_printoptions set_num_threads atexit "
+    "addaudithook freeze",
+}
+_NAMES = {risk: frozenset(names.split()) for risk, names in _NAMES.items()}
+
+# Opcodes that change an object which may live longer than the script.
+_CHANGING = {"STORE_ATTR", "DELETE_ATTR"}
+
+# Modules whose attributes scripts rely on.
+_WATCHED = [builtins, json, math, os, random, re, statistics, time, datetime, decimal, warnings, threading, signal]
+_WATCHED_IF_LOADED = ["numpy", "pandas", "numpy.random", "simplejson", "requests"]
+_WATCHED_CLASSES = [("pandas", "DataFrame"), ("pandas", "Series")]
+
+
+def risk_of(names, operations):
+    """The risk of a script that uses these names and opcodes; 0 for most."""
+    risk = sum(kind for kind, risky in _NAMES.items() if names & risky)
+    return risk | OBJECTS if operations & _CHANGING else risk
+
+
+def _descriptors():
+    """Where each open descriptor leads."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[name] = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            pass  # the listing's own
+    return found
+
+
+class State:
+    """The process as the first script finds it."""
+
+    def __init__(self, own):
+        self.environment = dict(os.environ)
+        self.directory = os.getcwd()
+        self.recursion_limit = sys.getrecursionlimit()
+        self.path = list(sys.path)
+        self.filters = list(warnings.filters)
+        self.handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+        self.mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        self.umask = os.umask(0o22)
+        os.umask(self.umask)
+        self.modules = [(module.__name__, module) for module in _WATCHED]
+        self.modules += [(name, sys.modules[name]) for name in _WATCHED_IF_LOADED if name in sys.modules]
+        self.contents = [dict(vars(module)) for _, module in self.modules]
+        self.classes = [*own]
+        for module, name in _WATCHED_CLASSES:
+            if module in sys.modules:
+                self.classes.append(getattr(sys.modules[module], name))
+        self.class_contents = [dict(vars(kind)) for kind in self.classes]
+        self.descriptors = _descriptors()
+
+    def restore(self, risk):
+        """Puts right what can be; False where the process had better end."""
+        try:
+            if risk & BEYOND_REPAIR:
+                return False
+            if risk & OBJECTS and not self._objects_are_clean():
+                return False
+            if risk & PROCESS:
+                if not self._process_is_clean():
+                    return False
+                self._put_process_right()
+            if risk & RANDOM:
+                reseed()
+            return True
+        except BaseException:
+            return False
+
+    def _process_is_clean(self):
+        if sys.gettrace() is not None or sys.getprofile() is not None:
+            return False
+        if signal.getitimer(signal.ITIMER_REAL)[0] or signal.getitimer(signal.ITIMER_VIRTUAL)[0]:
+            return False
+        now = _descriptors()
+        return all(now.get(name) == target for name, target in self.descriptors.items())
+
+    def _objects_are_clean(self):
+        for (name, module), before in zip(self.modules, self.contents):
+            if sys.modules.get(name) is not module or _changed(vars(module), before):
+                return False
+        return not any(_changed(vars(kind), before) for kind, before in zip(self.classes, self.class_contents))
+
+    def _put_process_right(self):
+        if os.environ != self.environment:
+            os.environ.clear()
+            os.environ.update(self.environment)
+            time.tzset()
+        os.chdir(self.directory)
+        os.umask(self.umask)
+        sys.setrecursionlimit(self.recursion_limit)
+        sys.path[:] = self.path
+        if warnings.filters != self.filters:
+            warnings.filters[:] = self.filters
+            warnings._filters_mutated()
+        signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
+        for number, handler in self.handlers.items():
+            if handler is not None and signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
+        decimal.setcontext(decimal.Context())
+
+
+def _changed(now, before):
+    """Whether a namespace has other contents; a module that came to it by a later import is none."""
+    for name, value in before.items():
+        if now.get(name, State) is not value:
+            return True
+    if len(now) == len(before):
+        return False
+    return any(name not in before and type(value) is not type(os) for name, value in now.items())
+
+
+def reseed():
+    """Random numbers of one's own."""
+    random.seed()
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.seed()
