@@ -71,6 +71,8 @@ impl Interpreter {
     fn prepare(py: Python<'_>, setup: &Setup) -> PyResult<(Self, Vec<String>)> {
         let source = CString::new(include_str!("python/state.py"))?;
         PyModule::from_code(py, &source, c"<tabpy-rs>", c"_tabpy_rs_state")?;
+        let source = CString::new(include_str!("python/place.py"))?;
+        PyModule::from_code(py, &source, c"<tabpy-rs>", c"_tabpy_rs_place")?;
         let source = CString::new(include_str!("python/prelude.py"))?;
         let prelude = PyModule::from_code(py, &source, c"<tabpy-rs>", c"_tabpy_rs")?;
         prelude.getattr("set_up_output")?.call0()?;

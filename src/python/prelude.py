@@ -13,6 +13,7 @@ import signal
 import sys
 import types
 
+from _tabpy_rs_place import folders, forget_folders, hint, move
 from _tabpy_rs_state import State, reseed, risk_of
 
 SCRIPT = "<script>"
@@ -185,10 +186,10 @@ def describe(error, trace, source, compiling):
         text = text[:100_000] + "..."
     text = f"{type(error).__name__} : {text}"
     number = _line_of(error, trace, compiling)
+    line = "" if number is None else source_line(source, number)
     if number is not None:
-        line = source_line(source, number)
         text += f" (line {number}: {line})" if line else f" (line {number})"
-    return text + _hint(error)
+    return text + (_hint(error) or hint(error, trace, line))
 
 
 def _hint(error):
@@ -259,42 +260,9 @@ def _threads():
     return len(os.listdir("/proc/self/task"))
 
 
-def folders():
-    """Where this Python imports from, and what the environment names for libraries to read."""
-    found = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, *sys.path]
-    found.append(os.path.dirname(os.path.realpath(sys.executable)))
-    for name in ("LD_LIBRARY_PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "TZDIR"):
-        found += os.environ.get(name, "").split(":")
-    return sorted({path for path in found if os.path.isabs(path)})
-
-
-# What scripts may read, write, and whether they reach the network; None where they are not confined.
-CONFINED = None
-
-
-def move(old, own):
-    """Has everything that was to be written into the one folder written into the other."""
-    for name, value in list(os.environ.items()):
-        if value == old or value.startswith(old + "/"):
-            os.environ[name] = own + value[len(old) :]
-    forget_folders()
-
-
-def forget_folders():
-    """Has modules look again for the folders that they have made or found."""
-    temporary = sys.modules.get("tempfile")
-    if temporary is not None:
-        temporary.tempdir = None
-    processes = sys.modules.get("multiprocessing.process")
-    if processes is not None:
-        processes.current_process()._config.pop("tempdir", None)
-
-
-def after_fork(modules, folders, confined):
+def after_fork(modules, places, confined):
     """What a copy of the process does first."""
-    global CONFINED
-    CONFINED = confined
-    move(*folders)
+    move(*places, confined)
     reseed()
     return preload(modules)
 
