@@ -188,7 +188,8 @@ def describe(error, trace, source, compiling):
     if number is not None:
         line = source_line(source, number)
         text += f" (line {number}: {line})" if line else f" (line {number})"
-    return text + _hint(error)
+    # A compiler's MemoryError is about nesting.
+    return text if compiling else text + _hint(error)
 
 
 def _hint(error):
