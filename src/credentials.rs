@@ -29,6 +29,9 @@ use self::seen::Seen;
 pub use self::user::{PasswordHash, Secret, UserName};
 use self::watched::Watched;
 
+/// As `nice` counts.
+const LOWEST_PRIORITY: i32 = 19;
+
 /// Sign-ins that wait for a thread; further ones are told to come back.
 const MOST_WAITING: usize = 256;
 
@@ -120,7 +123,7 @@ impl Credentials {
             let right = generation.users.get(&name).is_some_and(|hash| hash.matches(&given));
             (generation, name, right)
         };
-        match tokio::task::spawn_blocking(work).await {
+        match in_the_background(work).await {
             Ok((generation, name, true)) => {
                 generation.seen.insert(authorization, name.shared());
                 Verdict::Verified(name.shared())
@@ -202,6 +205,21 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Runs the work on a thread that yields to all others: whoever guesses passwords gets what scripts and
+/// their users leave over. Starting the thread costs little beside the work.
+async fn in_the_background<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> anyhow::Result<T> {
+    let (done, result) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new().name("sign-in".to_owned()).spawn(move || {
+        // To Linux a thread is a process of its own in this; without the right, it runs as it is.
+        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), LOWEST_PRIORITY);
+        // Nobody listens when the client has gone.
+        drop(done.send(work()));
+    })?;
+    Ok(result.await?)
 }
 
 /// Name and password of a `Basic` header. The name ends at the first colon; the password may hold more.

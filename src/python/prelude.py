@@ -189,7 +189,8 @@ def describe(error, trace, source, compiling):
     line = "" if number is None else source_line(source, number)
     if number is not None:
         text += f" (line {number}: {line})" if line else f" (line {number})"
-    return text + (_hint(error) or hint(error, trace, line))
+    # A compiler's MemoryError is about nesting.
+    return text if compiling else text + (_hint(error) or hint(error, trace, line))
 
 
 def _hint(error):
