@@ -10,6 +10,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 pub(crate) use confine::hide_memory;
@@ -113,7 +114,9 @@ fn serve(
             Task::Query => interpreter.query(&String::from_utf8_lossy(name), body, reply)?,
             Task::Setup => bail!(wire::BrokenWire),
         }
-        tidy(interpreter, folder)?;
+        if tidy(interpreter, folder).is_err() {
+            return say_goodbye(stream);
+        }
         if buffer.capacity() > KEPT_BUFFER {
             buffer = Vec::with_capacity(FIRST_READ);
         }
@@ -121,12 +124,12 @@ fn serve(
     Ok(())
 }
 
-/// Leaves the folder as the next script may expect it. One that takes long to empty, or that cannot
-/// be emptied with a script's rights, ends the worker; the front removes it.
+/// Empties the folder for the next script. What takes too long, or cannot be removed with a script's
+/// rights, is left to the front, which removes the folder with the worker.
 fn tidy(interpreter: &Interpreter, folder: &Path) -> io::Result<()> {
-    /// So many are removed in some tens of milliseconds.
-    const MOST_FILES: usize = 2_000;
-    if temporary::empty(temporary::open(folder)?.as_fd(), MOST_FILES)? {
+    /// The next request may be waiting already.
+    const PATIENCE: Duration = Duration::from_millis(20);
+    if temporary::empty(temporary::open(folder)?.as_fd(), PATIENCE)? {
         interpreter.forget_folders();
     }
     Ok(())

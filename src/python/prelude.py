@@ -228,6 +228,11 @@ def keep_signals():
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
 
+def _default_signals():
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
+
+
 def set_up_output():
     """Line by line, so that what was printed before a script is stopped is in the log."""
     for stream in (sys.stdout, sys.stderr):
@@ -265,6 +270,8 @@ def after_fork(modules, places, confined):
     """What a copy of the process does first."""
     move(*places, confined)
     reseed()
+    # A process that a script forks is its own to end, by SIGTERM too.
+    os.register_at_fork(after_in_child=_default_signals)
     return preload(modules)
 
 
