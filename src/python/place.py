@@ -58,7 +58,10 @@ def hint(error, trace, line):
         return _HINTS["network"]
     if not isinstance(error, PermissionError) or not isinstance(error.filename, (str, bytes)):
         return ""
-    path = os.path.realpath(os.fsdecode(error.filename))
+    try:
+        path = os.path.realpath(os.fsdecode(error.filename))
+    except OSError:
+        return _HINTS["read"]  # a link that must not be read
     if any(_is_within(path, place) for place in [os.getcwd(), *write]):
         return ""  # it is the file's own mode
     if any(_is_within(path, place) for place in read) or not os.path.lexists(path):

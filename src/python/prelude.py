@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import types
 
 from _tabpy_rs_place import folders, forget_folders, hint, move
@@ -228,9 +229,22 @@ def keep_signals():
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
 
-def _default_signals():
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
+# A process that a script forks is the script's to end, by SIGTERM too, and from its first moment on.
+_HELD = threading.local()
+
+
+def _hold_signals():
+    _HELD.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+
+
+def _release_signals():
+    signal.pthread_sigmask(signal.SIG_SETMASK, _HELD.mask)
+
+
+def _be_ended():
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _release_signals()
 
 
 def set_up_output():
@@ -270,8 +284,7 @@ def after_fork(modules, places, confined):
     """What a copy of the process does first."""
     move(*places, confined)
     reseed()
-    # A process that a script forks is its own to end, by SIGTERM too.
-    os.register_at_fork(after_in_child=_default_signals)
+    os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_be_ended)
     return preload(modules)
 
 

@@ -76,7 +76,8 @@ fn every_worker_has_its_own_and_keeps_to_it() {
 #[test]
 fn it_goes_with_the_process_however_that_ends() {
     let (builder, temporary) = builder();
-    let (mut server, _) = start(builder.env("TABPY_EVALUATE_TIMEOUT", "1"));
+    // The handle keeps the folder when the last server is gone.
+    let (mut server, _) = start(builder.clone().env("TABPY_EVALUATE_TIMEOUT", "1"));
     for end in ["import os\nos._exit(3)", "while True: pass", "import os\nos.abort()"] {
         let own = folder_of(&server);
         let script = format!(
@@ -86,10 +87,14 @@ fn it_goes_with_the_process_however_that_ends() {
         server.still_works();
     }
     let first = folder_of(&server);
-    for process in server.processes() {
+    let family = server.processes();
+    for process in &family {
         processes::signal(process.pid, rustix::process::Signal::KILL);
     }
-    server.still_works();
+    crate::support::server::assert_gone(&family);
+    // For a moment there is neither a worker nor a fork server.
+    let again = wait_for(PATIENCE, || (server.evaluate("return 1", json!({})).status == 200).then_some(()));
+    assert!(again.is_some());
     is_gone(&first);
     // A server that is killed cannot clean up; the next one does.
     let killed = folder_of(&server);
