@@ -289,7 +289,7 @@ fn pool(sources: &Sources, raw: &Raw, machine: &Machine) -> anyhow::Result<Pool>
     Ok(Pool {
         workers,
         max_workers,
-        queue_size: value("TABPY_QUEUE_SIZE", &raw.tabpy_queue_size).count(0, 1_000_000)?.unwrap_or(1000),
+        queue_size: value("TABPY_QUEUE_SIZE", &raw.tabpy_queue_size).count(1, 1_000_000)?.unwrap_or(1000),
         max_response_bytes: value("TABPY_MAX_RESPONSE_SIZE_MB", &raw.tabpy_max_response_size_mb)
             .bytes(256, 1024 * 1024)?,
         script_output_bytes: value("TABPY_SCRIPT_OUTPUT_KB", &raw.tabpy_script_output_kb).bytes(64, 1024)?,

@@ -30,7 +30,7 @@ pub use self::user::{PasswordHash, Secret, UserName};
 use self::watched::Watched;
 
 /// As `nice` counts.
-const LOWEST_PRIORITY: i32 = 19;
+const LOW_PRIORITY: i32 = 10;
 
 /// Sign-ins that wait for a thread; further ones are told to come back.
 const MOST_WAITING: usize = 256;
@@ -215,7 +215,7 @@ async fn in_the_background<T: Send + 'static>(
     let (done, result) = tokio::sync::oneshot::channel();
     std::thread::Builder::new().name("sign-in".to_owned()).spawn(move || {
         // To Linux a thread is a process of its own in this; without the right, it runs as it is.
-        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), LOWEST_PRIORITY);
+        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), LOW_PRIORITY);
         // Nobody listens when the client has gone.
         drop(done.send(work()));
     })?;

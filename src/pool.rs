@@ -35,6 +35,9 @@ const GARBLED: &str = "The script wrote to a descriptor of the server's, so its 
 /// Nobody is passed over who has waited longer than this.
 const HARDLY: Duration = Duration::from_millis(2);
 
+/// A request that has spent all but this part of its time in the queue is not begun any more.
+const LAST_MOMENT: u32 = 50;
+
 /// How many of those who wait are looked at.
 const NEAR: usize = 16;
 
@@ -145,6 +148,7 @@ struct State {
     confinement: String,
     /// Why the last start failed, until one succeeds.
     start_error: Option<String>,
+    failed_at: Option<Instant>,
 }
 
 struct Waiter {
@@ -188,6 +192,10 @@ impl Pool {
                 Err(_) => return Err(self.shared.not_started()),
             };
             let queued = arrived.elapsed();
+            if job.deadline.saturating_duration_since(Instant::now()) < queued / LAST_MOMENT {
+                // It would be stopped as soon as it began, and take a good worker with it.
+                return Err(self.shared.not_started());
+            }
             match tokio::time::timeout_at(deadline, lease.exchange(&job)).await {
                 Ok(Ok(exchange::Done { reply, body, spoilt })) => {
                     let worker = lease.number();
@@ -354,7 +362,8 @@ impl Shared {
     fn not_started(&self) -> Trouble {
         let state = self.lock();
         let none_yet = || (!state.was_ready).then(|| "Python workers are still being started.".to_owned());
-        let reason = state.start_error.clone().or_else(none_yet);
+        // Where there are workers, a failure to start another one is not what the client waited for.
+        let reason = state.start_error.clone().filter(|_| state.alive == 0).or_else(none_yet);
         Trouble::NotStarted { max_workers: self.start.limits.max_workers, reason }
     }
 }

@@ -1,5 +1,5 @@
 //! What the server tells its operator: one line an event, the same fields everywhere. Fields that are
-//! recorded: request_id, method, path, status, user, client, tableau_user, duration_ms, queue_ms,
+//! recorded: request_id, method, path, status, user, client, tableau_user, caller (with TABPY_LOG_DETAILS), duration_ms, queue_ms,
 //! worker, rows_in, rows_out. Never recorded: a body, a script's data, a header's credentials.
 
 mod buffer;
@@ -40,7 +40,8 @@ pub struct Log {
 ///
 /// Behind a trusted proxy a request keeps the id that it came with.
 pub fn start(log: &Log, trust_proxy: bool) {
-    let Log { level, format, timestamps, .. } = *log;
+    let Log { level, format, timestamps, details } = *log;
+    request::log_details(details);
     request::trust_ids(trust_proxy);
     // What the libraries below say in passing is for their developers.
     let filter = Targets::new()

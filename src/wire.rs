@@ -10,10 +10,6 @@ pub const PROTOCOL: u32 = 2;
 /// Bytes of the header of a request and of a reply.
 pub const HEADER: usize = 40;
 
-/// The id of no request. A reply that bears it says that the worker ends, and that it has not begun
-/// with whatever it may have been sent since its last reply.
-pub const GOODBYE: u64 = 0;
-
 const REQUEST_MAGIC: u32 = u32::from_be_bytes(*b"tpRQ");
 const REPLY_MAGIC: u32 = u32::from_be_bytes(*b"tpRP");
 
@@ -177,9 +173,10 @@ impl Request {
 }
 
 impl Reply {
-    /// The last frame of a worker that cannot serve another script.
-    pub fn goodbye() -> Self {
-        Self { id: GOODBYE, status: 200, rows_in: 0, rows_out: 0, fits: true, body_length: 0 }
+    /// The last frame of a worker that cannot serve another script, under the id of its last reply: it has
+    /// not begun with whatever it may have been sent since.
+    pub fn goodbye(id: u64) -> Self {
+        Self { id, status: 200, rows_in: 0, rows_out: 0, fits: true, body_length: 0 }
     }
 
     pub fn encode(&self) -> [u8; HEADER] {

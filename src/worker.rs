@@ -1,6 +1,6 @@
 //! The child's loop: read a frame, let Python answer it, write a frame. A worker has one interpreter,
 //! answers one request at a time, and ends when the front's end of the socket closes. It never looks
-//! at a clock and never decides whether it is still trusted: the pool does.
+//! at a clock; and it says goodbye when a script has left what the next one must not meet.
 
 mod confine;
 mod forker;
@@ -108,14 +108,14 @@ fn serve(
                 let (replied, right) = interpreter.evaluate(body, reply);
                 replied?;
                 if !right {
-                    return say_goodbye(stream);
+                    return say_goodbye(stream, request.id);
                 }
             }
             Task::Query => interpreter.query(&String::from_utf8_lossy(name), body, reply)?,
             Task::Setup => bail!(wire::BrokenWire),
         }
         if tidy(interpreter, folder).is_err() {
-            return say_goodbye(stream);
+            return say_goodbye(stream, request.id);
         }
         if buffer.capacity() > KEPT_BUFFER {
             buffer = Vec::with_capacity(FIRST_READ);
@@ -164,8 +164,8 @@ fn leave_the_server() -> io::Result<()> {
 }
 
 /// Ends a worker that no other script should meet; the front starts another one.
-fn say_goodbye(mut stream: &UnixStream) -> anyhow::Result<()> {
-    stream.write_all(&Reply::goodbye().encode())?;
+fn say_goodbye(mut stream: &UnixStream, id: u64) -> anyhow::Result<()> {
+    stream.write_all(&Reply::goodbye(id).encode())?;
     Ok(())
 }
 

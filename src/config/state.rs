@@ -19,7 +19,8 @@ pub(super) fn path(raw: &Raw) -> anyhow::Result<PathBuf> {
         // The rule of that variable: a relative path in it counts for nothing.
         (None, Some(folder), _) if Path::new(folder).is_absolute() => Path::new(folder).join("tabpy-rs"),
         (None, _, Some(home)) => home.join(".local/state/tabpy-rs"),
-        (None, _, None) => std::env::temp_dir().join("tabpy-rs"),
+        // Not the temporary folder, where somebody else may have been before.
+        (None, _, None) => PathBuf::from("tabpy-state"),
     };
     let path =
         std::path::absolute(&path).with_context(|| format!("cannot tell where {} lies", path.display()))?;

@@ -3,10 +3,10 @@
 //! and so is everything that a shell or a header would take amiss.
 
 use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use super::edit::edit;
 use super::{PasswordHash, Secret, UserName, file};
@@ -39,6 +39,9 @@ pub fn made_up_user(path: &Path) -> anyhow::Result<Option<Secret>> {
         let created = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         created.with_context(|| format!("cannot create the folder {}", folder.display()))?;
     }
+    for place in [path.parent(), Some(path)].into_iter().flatten() {
+        check_owner(place)?;
+    }
     let mut shown = None;
     edit(path, |text| {
         if text.is_some_and(|text| !text.trim().is_empty()) {
@@ -54,6 +57,19 @@ pub fn made_up_user(path: &Path) -> anyhow::Result<Option<Secret>> {
         )))
     })?;
     Ok(shown)
+}
+
+/// What somebody else could have written says nothing about who may use the server.
+fn check_owner(place: &Path) -> anyhow::Result<()> {
+    let Ok(found) = std::fs::metadata(place) else { return Ok(()) };
+    if found.uid() != rustix::process::geteuid().as_raw() || found.mode() & 0o022 != 0 {
+        bail!(
+            "{} belongs to another user, or others may write to it, so no password is kept there: set TABPY_STATE_PATH to \
+             a folder of this server's own, or set TABPY_USERNAME and TABPY_PASSWORD",
+            place.display()
+        );
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -31,10 +31,18 @@ pub(super) fn check(request: &ServiceRequest, service: &Service) -> Result<(), F
 
 fn runs_or_changes(request: &ServiceRequest, service: &Service) -> bool {
     match *request.method() {
-        Method::GET => service.below(request.path()).is_some_and(|path| path.starts_with("/query/")),
+        // By what is known to be harmless, since a path can be spelled in many ways.
+        Method::GET => !service.below(request.path()).is_some_and(is_harmless),
         Method::HEAD | Method::OPTIONS => false,
         _ => true,
     }
+}
+
+/// What a GET only reads.
+fn is_harmless(path: &str) -> bool {
+    const PATHS: [&str; 7] =
+        ["/", "/index.html", "/assets/page.css", "/healthz", "/readyz", "/info", "/status"];
+    PATHS.contains(&path) || path.starts_with("/endpoints") || path.starts_with("/configurations/")
 }
 
 /// Whether the origin is the server itself. The scheme is the edge's business.

@@ -41,6 +41,7 @@ impl Worker {
     pub(super) async fn exchange(&mut self, job: &Job, limits: &Limits) -> Result<Done, Lost> {
         self.served += 1;
         let id = unguessable(self.number, self.served);
+        let last = std::mem::replace(&mut self.last_id, id);
         let (wire, output) = self.watched().map_err(|_| Lost::BeforeItBegan)?;
         let request = Request {
             task: job.task,
@@ -61,8 +62,9 @@ impl Worker {
         printed.finish();
         match received {
             Ok(Some(done)) if done.reply.id == id => Ok(done),
-            // A farewell; or a forgery, whose author wrote it before this job's id was made.
-            Ok(Some(_)) => Err(Lost::BeforeItBegan),
+            // A farewell bears the id of the request before, which no script knows either.
+            Ok(Some(done)) if done.reply.id == last => Err(Lost::BeforeItBegan),
+            Ok(Some(_)) => Err(Lost::Garbled),
             Ok(None) => Err(Lost::Garbled),
             Err(_) => Err(Lost::Ended),
         }
@@ -70,9 +72,9 @@ impl Worker {
 }
 
 /// An id that a script cannot know before its request is there, so that it cannot answer the next one.
-fn unguessable(worker: u64, request: u64) -> u64 {
+pub(super) fn unguessable(worker: u64, request: u64) -> u64 {
     static KEY: OnceLock<RandomState> = OnceLock::new();
-    KEY.get_or_init(RandomState::new).hash_one((worker, request)).max(wire::GOODBYE + 1)
+    KEY.get_or_init(RandomState::new).hash_one((worker, request))
 }
 
 async fn send(wire: &UnixStream, request: &Request, job: &Job) -> io::Result<()> {

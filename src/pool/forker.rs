@@ -25,6 +25,9 @@ use crate::wire::{Fork, Hello, LONGEST_MESSAGE, Report, Setup};
 /// A fork takes milliseconds; a fork server that needs so long is stuck.
 const BIRTH_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What it takes to end the workers' processes, with some to spare.
+const END_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// How many ends are remembered for those whose request they ended.
 const REMEMBERED: usize = 256;
 
@@ -53,7 +56,7 @@ impl Forker {
             modules = threaded.join(","),
             "these modules of TABPY_PRELOAD leave threads behind, so each worker imports them for itself"
         );
-        forker.end();
+        drop(forker);
         let (import_in_worker, preload) =
             start.setup.preload.iter().cloned().partition(|module| threaded.contains(module));
         let setup = Setup { preload, import_in_worker, ..start.setup.clone() };
@@ -89,7 +92,6 @@ impl Forker {
             Ok(Ok((hello, threaded))) => Ok((forker, hello, threaded)),
             Ok(Err(reason)) => bail!("{reason}"),
             Err(RecvTimeoutError::Timeout) => {
-                forker.end();
                 bail!("Python did not get ready within {} s; see TABPY_PRELOAD", HELLO_TIMEOUT.as_secs())
             }
             Err(RecvTimeoutError::Disconnected) => bail!("the fork server ended before it was ready"),
@@ -97,20 +99,35 @@ impl Forker {
     }
 
     /// Orders a worker.
-    pub(super) fn fork(&self, number: u64, folders: &Folders) -> anyhow::Result<Worker> {
-        let (worker, wire, output) = Worker::unborn(number, folders)?;
+    ///
+    /// The inner error is about this one worker; the fork server is as good as before.
+    pub(super) fn fork(&self, number: u64, folders: &Folders) -> anyhow::Result<Result<Worker, String>> {
+        let (worker, wire, output) = match Worker::unborn(number, folders) {
+            Ok(unborn) => unborn,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
         let order = serde_json::to_vec(&Fork { number, folder: worker.folder().to_owned() })?;
         send(&self.control, &order, &[wire.as_fd(), output.as_fd()])?;
         drop((wire, output));
         match self.births.recv_timeout(BIRTH_TIMEOUT) {
-            Ok(Ok((pid, pidfd))) => Ok(worker.born(Forked::new(number, pid, pidfd, Arc::clone(&self.ends)))),
-            Ok(Err(reason)) => bail!("the fork server could not fork: {reason}"),
+            Ok(Ok((pid, pidfd))) => {
+                Ok(Ok(worker.born(Forked::new(number, pid, pidfd, Arc::clone(&self.ends)))))
+            }
+            Ok(Err(reason)) => Ok(Err(reason)),
             Err(_) => bail!("the fork server does not answer"),
         }
     }
+}
 
-    /// Ends the process, which ends the workers it made.
-    pub(super) fn end(mut self) {
+/// Ends the process, which ends the workers it made.
+impl Drop for Forker {
+    fn drop(&mut self) {
+        // Told that the front is gone, it ends its workers and what they left behind, and then itself.
+        let _ = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Both);
+        let until = Instant::now() + END_TIMEOUT;
+        while Instant::now() < until && matches!(self.process.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -6,6 +6,12 @@ use std::io::ErrorKind;
 
 use tokio::net::unix::pipe;
 
+/// What the kernel keeps in a pipe.
+const PIPE: usize = 64 << 10;
+
+/// What a line of the log holds beside the text.
+const LINE_COST: usize = 64;
+
 pub(super) struct Printed {
     line: Vec<u8>,
     /// Bytes that may still be logged.
@@ -28,7 +34,11 @@ impl Printed {
     /// Takes what is there, without waiting.
     pub(super) fn drain(&mut self, output: &pipe::Receiver) {
         let mut chunk = [0; 8192];
-        while self.open {
+        // No more at once than a pipe holds: a script that prints without end has its worker's turn, not ours.
+        for _ in 0..PIPE / chunk.len() {
+            if !self.open {
+                return;
+            }
             match output.try_read(&mut chunk) {
                 Ok(0) => self.open = false,
                 Ok(length) => self.take(&chunk[..length]),
@@ -59,13 +69,16 @@ impl Printed {
             self.line.extend_from_slice(part);
             if part.ends_with(b"\n") {
                 self.log_line();
+                // A line costs more than its text.
+                self.allowed = self.allowed.saturating_sub(LINE_COST);
             }
         }
     }
 
     fn log_line(&mut self) {
         let text = String::from_utf8_lossy(&self.line);
-        let text = text.trim_end_matches(['\n', '\r']);
+        // Nothing that a terminal would obey.
+        let text = text.trim_end().replace(|letter: char| letter.is_control() && letter != '\t', "\u{fffd}");
         if !text.is_empty() {
             tracing::info!(target: "script", "{text}");
         }

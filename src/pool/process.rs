@@ -30,6 +30,8 @@ pub(super) struct Worker {
     pub(super) number: u64,
     /// Requests answered.
     pub(super) served: u64,
+    /// The id of the request before.
+    pub(super) last_id: u64,
     /// When it became idle.
     pub(super) rested: Instant,
     channel: Channel,
@@ -86,6 +88,7 @@ impl Worker {
         let worker = Self {
             number,
             served: 0,
+            last_id: super::exchange::unguessable(number, 0),
             rested: Instant::now(),
             channel,
             process: Process::Unborn,
@@ -200,6 +203,9 @@ impl Worker {
     }
 }
 
+const UNKNOWN: &str = "The Python process that ran the script has ended, and why is not known. Try again; the server's log \
+                       may say more.";
+
 const ENDED: &str = "The script ended its Python process";
 
 impl Process {
@@ -219,7 +225,7 @@ impl Process {
             Self::Plain(plain) => plain.0.as_mut().and_then(|child| wait(child, patience)),
             Self::Forked(forked) => forked.ends.wait_for(forked.number, patience),
         };
-        status.map_or_else(|| format!("{ENDED}'s connection to the server."), describe)
+        status.map_or_else(|| UNKNOWN.to_owned(), describe)
     }
 }
 
@@ -243,6 +249,10 @@ impl Drop for Forked {
 impl Drop for Plain {
     fn drop(&mut self) {
         let Some(mut child) = self.0.take() else { return };
+        if matches!(child.try_wait(), Ok(Some(_))) {
+            // Its number may be another process's by now.
+            return;
+        }
         if let Ok(pid) = i32::try_from(child.id()) {
             kill_group(pid);
         }

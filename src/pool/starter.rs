@@ -75,9 +75,9 @@ fn start(shared: &Arc<Shared>, forker: &mut Option<Forker>) {
     let made = forked.or_else(|error| {
         end(forker);
         tracing::warn!(worker = number, "starting a worker plainly, which takes longer: {error:#}");
-        Worker::start(number, &shared.start)
+        Ok(Worker::start(number, &shared.start).map_err(|error: std::io::Error| error.to_string()))
     });
-    let worker = match made {
+    let worker = match made.and_then(|made| made.map_err(anyhow::Error::msg)) {
         Ok(worker) => worker,
         Err(error) => {
             return shared.failed(number, &format!("A worker process could not be started: {error}"));
@@ -94,13 +94,11 @@ fn start(shared: &Arc<Shared>, forker: &mut Option<Forker>) {
 }
 
 fn end(forker: &mut Option<Forker>) {
-    if let Some(forker) = forker.take() {
-        forker.end();
-    }
+    drop(forker.take());
 }
 
 /// A worker from the fork server, which is started first where there is none.
-fn fork(shared: &Shared, forker: &mut Option<Forker>, number: u64) -> anyhow::Result<Worker> {
+fn fork(shared: &Shared, forker: &mut Option<Forker>, number: u64) -> anyhow::Result<Result<Worker, String>> {
     let forker = match forker {
         Some(forker) => forker,
         None => {
@@ -148,6 +146,7 @@ impl Shared {
             let mut state = self.lock();
             state.starting -= 1;
             state.start_error = Some(reason.to_owned());
+            state.failed_at = Some(Instant::now());
             (state.alive + state.starting < self.start.limits.workers, state.stopping)
         };
         if stopping {
@@ -165,9 +164,13 @@ impl Shared {
 
     /// Grows the pool where requests have waited too long, or shrinks it by one.
     fn fit(&self) {
+        let available = tree::available();
         let (wanted, shrink) = {
             let mut state = self.lock();
-            (state.wanted(self.start.limits.max_workers), state.too_idle(self.start.limits.workers))
+            (
+                state.wanted(self.start.limits.max_workers, available),
+                state.too_idle(self.start.limits.workers),
+            )
         };
         for _ in 0..wanted {
             self.order_start(Duration::ZERO);
@@ -180,8 +183,8 @@ impl Shared {
 
 impl State {
     /// How many more workers would help those who have waited too long.
-    fn wanted(&mut self, max_workers: usize) -> usize {
-        if self.stopping || self.start_error.is_some() {
+    fn wanted(&mut self, max_workers: usize, available: u64) -> usize {
+        if self.stopping || self.failed_at.is_some_and(|failed| failed.elapsed() < BACK_OFF) {
             return 0;
         }
         self.waiting.retain(|waiter| !waiter.turn.is_closed());
@@ -189,8 +192,8 @@ impl State {
         if patient == 0 {
             return 0;
         }
-        let fits = tree::available() > LEAST_MEMORY;
-        let room = if fits { max_workers.saturating_sub(self.alive + self.starting) } else { 0 };
+        let room =
+            if available > LEAST_MEMORY { max_workers.saturating_sub(self.alive + self.starting) } else { 0 };
         patient.saturating_sub(self.starting).min(room)
     }
 

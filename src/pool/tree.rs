@@ -63,8 +63,24 @@ pub(super) fn available() -> u64 {
     let machine = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let machine = sum_of(&machine, &["MemAvailable:"]);
     let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    let container = number("/sys/fs/cgroup/memory.max")
-        .zip(number("/sys/fs/cgroup/memory.current"))
-        .map(|(limit, used)| limit.saturating_sub(used));
-    container.map_or(machine, |container| container.min(machine))
+    let container = |limit: &str, used: &str, statistics: &str, name: &str| {
+        let statistics = fs::read_to_string(statistics).unwrap_or_default();
+        // Files that were read and may be forgotten count as used, but can be had back.
+        let reclaimable =
+            statistics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+        Some(number(limit)?.saturating_sub(number(used)?.saturating_sub(reclaimable.unwrap_or(0))))
+    };
+    let of_v2 = container(
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory.current",
+        "/sys/fs/cgroup/memory.stat",
+        "inactive_file ",
+    );
+    let of_v1 = container(
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        "/sys/fs/cgroup/memory/memory.stat",
+        "total_inactive_file ",
+    );
+    of_v2.or(of_v1).map_or(machine, |container| container.min(machine))
 }

@@ -1,6 +1,6 @@
 """What the worker prepares in Python itself: compiling a user's script, the names that scripts use
-without importing them, and the `tabpy` object. Runs once when a worker starts; only `compile_script`
-is called again, and only for a script that this worker has not seen."""
+without importing them, the `tabpy` object, and the words for errors. Nothing here is called for a script
+that was compiled before and does not fail."""
 
 import ast
 import builtins

@@ -48,7 +48,7 @@ impl Scripts {
         // Two look-ups, since a borrow that is returned from one branch spans the other.
         if !self.holds(text, arguments) {
             let compiled = compile(prelude, source, arguments)?;
-            if self.bytes > CACHE_BYTES {
+            if self.bytes + text.len() > CACHE_BYTES {
                 self.compiled.clear();
                 self.bytes = 0;
             }

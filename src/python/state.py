@@ -25,14 +25,14 @@ _NAMES = {
     # The process: directory, environment, signals, descriptors, limits.
     PROCESS: "os sys signal threading _thread subprocess multiprocessing concurrent asyncio resource socket shutil "
     "chdir environ putenv tempfile faulthandler settrace setprofile setrecursionlimit tzset warnings decimal "
-    "filterwarnings simplefilter importlib inspect gc builtins __builtins__ exec eval __import__",
+    "filterwarnings simplefilter seterr seterrcall importlib inspect gc builtins __builtins__ exec eval __import__",
     # Objects that other scripts will meet: modules and classes.
     OBJECTS: "setattr delattr vars globals exec eval compile __import__ __dict__ __class__ __globals__ __builtins__ "
     "__subclasses__ __bases__ __mro__ modules reload importlib gc inspect builtins types pickle joblib dill",
     RANDOM: "random seed",
     # Nobody can say what is left as it was.
-    BEYOND_REPAIR: "ctypes cffi _ctypes setlocale set_option seterr seterrcall set_printoptions set_num_threads atexit "
-    "addaudithook freeze",
+    BEYOND_REPAIR: "ctypes cffi _ctypes setlocale set_option options rcParams set_printoptions set_num_threads atexit "
+    "addaudithook freeze basicConfig disable addHandler setLevel captureWarnings setdefaulttimeout",
 }
 _NAMES = {risk: frozenset(names.split()) for risk, names in _NAMES.items()}
 
@@ -78,12 +78,14 @@ class State:
         self.modules = [(module.__name__, module) for module in _WATCHED]
         self.modules += [(name, sys.modules[name]) for name in _WATCHED_IF_LOADED if name in sys.modules]
         self.contents = [dict(vars(module)) for _, module in self.modules]
-        self.classes = [*own]
+        self.classes = [*own, json.JSONEncoder, json.JSONDecoder]
         for module, name in _WATCHED_CLASSES:
             if module in sys.modules:
                 self.classes.append(getattr(sys.modules[module], name))
         self.class_contents = [dict(vars(kind)) for kind in self.classes]
         self.descriptors = _descriptors()
+        numpy = sys.modules.get("numpy")
+        self.numpy_errors = None if numpy is None else (numpy.geterr(), numpy.geterrcall())
 
     def restore(self, risk):
         """Puts right what can be; False where the process had better end."""
@@ -133,6 +135,10 @@ class State:
             if handler is not None and signal.getsignal(number) is not handler:
                 signal.signal(number, handler)
         decimal.setcontext(decimal.Context())
+        if self.numpy_errors is not None:
+            numpy = sys.modules["numpy"]
+            numpy.seterr(**self.numpy_errors[0])
+            numpy.seterrcall(self.numpy_errors[1])
 
 
 def _changed(now, before):

@@ -35,8 +35,9 @@ impl RootSpanBuilder for RequestSpan {
         let id = request.extensions().get::<RequestId>().copied();
         request.extensions_mut().insert(Record { began: Instant::now(), user: None, work: None });
         match (given_id(request), id) {
-            (Some(given), _) => tracing::info_span!("request", request_id = given),
-            (None, Some(id)) => tracing::info_span!("request", request_id = %id),
+            // Of the highest level, so that the id is on every line that is logged at all.
+            (Some(given), _) => tracing::error_span!("request", request_id = given),
+            (None, Some(id)) => tracing::error_span!("request", request_id = %id),
             (None, None) => Span::none(),
         }
     }
@@ -54,7 +55,11 @@ impl RootSpanBuilder for RequestSpan {
         let header =
             |name| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
         let duration_ms = milliseconds(record.began.elapsed());
-        let (method, path, status) = (request.method().as_str(), request.path(), response.status().as_u16());
+        let (method, status) = (request.method().as_str(), response.status().as_u16());
+        let path = short(request.path().as_bytes());
+        let path = path.as_str();
+        let caller = DETAILS.load(Ordering::Relaxed).then(|| request.peer_addr()).flatten();
+        let caller = caller.map(|address| address.ip().to_string());
         let user = record.user.as_deref();
         let (client, tableau_user) = (header("TabPy-Client"), header("TabPy-User"));
         let (client, tableau_user) = (client.as_deref(), tableau_user.as_deref());
@@ -70,6 +75,7 @@ impl RootSpanBuilder for RequestSpan {
                 user,
                 client,
                 tableau_user,
+                caller,
                 duration_ms,
                 queue_ms = milliseconds(work.queued),
                 worker = work.worker,
@@ -78,13 +84,30 @@ impl RootSpanBuilder for RequestSpan {
                 "answered"
             ),
             None => {
-                tracing::info!(method, path, status, user, client, tableau_user, duration_ms, "answered");
+                tracing::info!(
+                    method,
+                    path,
+                    status,
+                    user,
+                    client,
+                    tableau_user,
+                    caller,
+                    duration_ms,
+                    "answered"
+                );
             }
         }
     }
 }
 
 static TRUST_IDS: AtomicBool = AtomicBool::new(false);
+
+/// `TABPY_LOG_DETAILS`: whether the caller's address is logged.
+static DETAILS: AtomicBool = AtomicBool::new(false);
+
+pub(super) fn log_details(details: bool) {
+    DETAILS.store(details, Ordering::Relaxed);
+}
 
 pub(super) fn trust_ids(trust: bool) {
     TRUST_IDS.store(trust, Ordering::Relaxed);
@@ -98,6 +121,13 @@ fn given_id(request: &ServiceRequest) -> Option<&str> {
     let id = request.headers().get("X-Request-Id")?.to_str().ok()?;
     let plain = (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
     plain.then_some(id)
+}
+
+/// Text of the client's, no longer than a log line should be, and nothing that a terminal would obey.
+fn short(text: &[u8]) -> String {
+    const LONGEST: usize = 256;
+    let text = String::from_utf8_lossy(&text[..text.len().min(LONGEST)]);
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 /// With three decimals, which is what a clock can be trusted for.

@@ -181,7 +181,9 @@ impl Forker {
         rustix::stdio::dup2_stdout(&output)?;
         rustix::stdio::dup2_stderr(&output)?;
         drop(output);
-        let wire = UnixStream::from(super::out_of_the_way(&wire)?);
+        let moved = super::out_of_the_way(&wire)?;
+        drop(wire);
+        let wire = UnixStream::from(moved);
         let surroundings = Surroundings {
             import: &setup.import_in_worker,
             old_folder: &setup.folder,
@@ -213,8 +215,11 @@ fn send(control: &OwnedFd, report: &Report, descriptors: &[BorrowedFd<'_>]) -> a
     if !descriptors.is_empty() {
         ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
     }
-    rustix::net::sendmsg(control, &[IoSlice::new(&message)], &mut ancillary, SendFlags::NOSIGNAL)?;
-    Ok(())
+    match rustix::net::sendmsg(control, &[IoSlice::new(&message)], &mut ancillary, SendFlags::NOSIGNAL) {
+        // A front that has gone is noticed where the next order is read, and then all workers are ended.
+        Ok(_) | Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// One message and the descriptors that came with it; `None` when the front has gone.
