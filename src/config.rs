@@ -6,6 +6,7 @@ mod ini;
 mod listening;
 mod memory;
 mod python;
+mod scripts;
 mod settings;
 mod sources;
 mod state;
@@ -13,7 +14,7 @@ mod values;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::bail;
@@ -24,6 +25,7 @@ use self::sources::{Raw, Sources};
 use self::values::Value;
 use crate::credentials::{Secret, UserName};
 use crate::telemetry::{Format, Log};
+use crate::wire::Confinement;
 
 /// What the command line says about settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,6 +80,16 @@ pub enum Authentication {
     OpenOnLoopback,
 }
 
+impl Authentication {
+    fn password_file(&self) -> Option<&Path> {
+        match self {
+            Self::Required { password_file, .. } => password_file.as_deref(),
+            Self::MadeUp { path } => Some(path),
+            Self::OpenToAll | Self::OpenOnLoopback => None,
+        }
+    }
+}
+
 /// `TABPY_USERNAME` and `TABPY_PASSWORD`.
 #[derive(Debug)]
 pub struct EnvironmentUser {
@@ -130,6 +142,8 @@ pub struct PythonEnvironment {
     pub preload: Vec<String>,
     /// The whole environment of a worker, `TABPY_SCRIPT_ENV` included.
     pub environment: Vec<(String, String)>,
+    /// What scripts are kept from.
+    pub confinement: Confinement,
 }
 
 /// `TABPY_STATE_PATH` and the `state.ini` in it.
@@ -177,6 +191,8 @@ impl Config {
         let state_path = state::path(&raw)?;
         let (listen, authentication) =
             listening::decide(&sources, &raw, disable_auth_warning, &state_path, &mut warnings)?;
+        let mut hidden = vec![state_path.clone()];
+        hidden.extend(authentication.password_file().map(Path::to_owned));
         let value = |name, text| Value::new(&sources, name, text);
         let on_heroku = raw.dyno.is_some();
         let script_env = value("TABPY_SCRIPT_ENV", &raw.tabpy_script_env).names(
@@ -209,6 +225,7 @@ impl Config {
                 executable: python::executable(&sources, &raw, &mut warnings)?,
                 preload: preload(&value("TABPY_PRELOAD", &raw.tabpy_preload))?,
                 environment: sources.for_scripts(&script_env),
+                confinement: scripts::confinement(&sources, &raw, hidden, &mut warnings)?,
             },
             service: state::service(state_path)?,
             log: log(&sources, &raw, machine)?,

@@ -11,6 +11,7 @@ pub mod pool;
 pub mod python;
 pub mod startup;
 pub mod telemetry;
+pub mod temporary;
 pub mod wire;
 pub mod worker;
 

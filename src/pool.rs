@@ -4,6 +4,7 @@
 //! is inside a request or an answer.
 
 mod exchange;
+mod folder;
 mod forker;
 mod lease;
 mod output;
@@ -13,6 +14,7 @@ mod tree;
 mod warden;
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
@@ -22,6 +24,7 @@ use tokio::sync::oneshot;
 
 use crate::failure::Failure;
 use crate::wire::{Setup, Task};
+pub use folder::Folders;
 use lease::Lease;
 use process::Worker;
 pub use warden::Allowance;
@@ -63,16 +66,18 @@ pub struct Start {
     pub setup: Setup,
     /// The whole environment of a worker; nothing else of the server's reaches it.
     pub environment: Vec<(String, String)>,
+    pub folders: Folders,
 }
 
 impl Start {
-    /// The environment of a worker. Numeric libraries would start a thread for each core of the host
+    /// The environment of a process whose folder for temporary files this is. Numeric libraries would start a thread for each core of the host
     /// in every worker, so they get one unless the operator says otherwise.
-    fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
+    fn environment(&self, folder: &Path) -> impl Iterator<Item = (&str, String)> {
         const THREADS: [&str; 4] =
             ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"];
-        let given = self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        THREADS.into_iter().map(|name| (name, "1")).chain(given)
+        let given = self.environment.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        let threads = THREADS.into_iter().map(|name| (name, "1".to_owned()));
+        threads.chain(folder::environment(folder)).chain(given)
     }
 }
 
@@ -139,6 +144,8 @@ struct State {
     stopping: bool,
     /// Whether there ever was a worker.
     was_ready: bool,
+    /// What the last worker said that scripts are kept from.
+    confinement: String,
     /// Why the last start failed, until one succeeds.
     start_error: Option<String>,
     failed_at: Option<Instant>,
@@ -215,6 +222,11 @@ impl Pool {
                 Err(_) => return Err(Trouble::TimedOut),
             }
         }
+    }
+
+    /// Removes what scripts have written; for the end, when no worker is alive.
+    pub fn remove_folders(&self) {
+        self.shared.start.folders.remove();
     }
 
     pub fn snapshot(&self) -> Snapshot {

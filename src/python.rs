@@ -13,17 +13,28 @@ mod function;
 mod script;
 
 use std::ffi::CString;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::failure::Failure;
-use crate::wire::Setup;
+use crate::wire::{Confinement, Setup};
 use arguments::Call;
 use exception::Stage;
 pub use fork::{Side, fork};
 use script::{Risk, Scripts};
+
+/// What a worker's interpreter finds changed around it since it was started.
+pub struct Surroundings<'a> {
+    /// Modules that could not be imported earlier.
+    pub import: &'a [String],
+    /// The folder for temporary files that it was started with, and its own.
+    pub old_folder: &'a Path,
+    pub folder: &'a Path,
+    pub confinement: &'a Confinement,
+}
 
 /// What a request came to.
 pub struct Outcome {
@@ -60,6 +71,8 @@ impl Interpreter {
     fn prepare(py: Python<'_>, setup: &Setup) -> PyResult<(Self, Vec<String>)> {
         let source = CString::new(include_str!("python/state.py"))?;
         PyModule::from_code(py, &source, c"<tabpy-rs>", c"_tabpy_rs_state")?;
+        let source = CString::new(include_str!("python/place.py"))?;
+        PyModule::from_code(py, &source, c"<tabpy-rs>", c"_tabpy_rs_place")?;
         let source = CString::new(include_str!("python/prelude.py"))?;
         let prelude = PyModule::from_code(py, &source, c"<tabpy-rs>", c"_tabpy_rs")?;
         prelude.getattr("set_up_output")?.call0()?;
@@ -91,12 +104,37 @@ impl Interpreter {
         })
     }
 
+    /// Where modules come from, and what the environment points libraries at.
+    pub fn folders(&self) -> Vec<PathBuf> {
+        Python::attach(|py| {
+            let found =
+                self.prelude.bind(py).getattr("folders").and_then(|folders| folders.call0()?.extract());
+            found.unwrap_or_default()
+        })
+    }
+
+    /// What modules know of temporary folders is no longer so: scripts' files have been removed.
+    pub fn forget_folders(&self) {
+        // Nothing in it fails; and if it did, the next script would see the error in its own words.
+        let _ = Python::attach(|py| self.prelude.bind(py).getattr("forget_folders")?.call0().map(drop));
+    }
+
     /// The last thing before the first script, in the process that runs it: draws random numbers of its
-    /// own, imports what could not be imported before a fork, and remembers the process as it is.
-    pub fn get_ready(&mut self, import: &[String]) -> anyhow::Result<Vec<String>> {
+    /// own, writes to its own folder, imports what could not be imported before, and remembers the
+    /// process as it is. The texts are warnings for the log.
+    pub fn get_ready(&mut self, surroundings: &Surroundings<'_>) -> anyhow::Result<Vec<String>> {
+        let Surroundings { import, old_folder, folder, confinement } = surroundings;
+        let folders = (old_folder.to_string_lossy(), folder.to_string_lossy());
+        let paths = |paths: &[PathBuf]| {
+            paths.iter().map(|path| path.to_string_lossy().into_owned()).collect::<Vec<_>>()
+        };
+        let confined = confinement
+            .on
+            .then(|| (paths(&confinement.read), paths(&confinement.write), confinement.network));
         let ready = Python::attach(|py| {
             let prelude = self.prelude.bind(py);
-            let warnings = prelude.getattr("after_fork")?.call1((import.to_vec(),))?.extract()?;
+            let arguments = (import.to_vec(), folders, confined);
+            let warnings = prelude.getattr("after_fork")?.call1(arguments)?.extract()?;
             self.state = Some(prelude.getattr("watch_state")?.call0()?.unbind());
             Ok::<_, PyErr>(warnings)
         });

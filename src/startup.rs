@@ -2,6 +2,7 @@
 //! `/info` and the probes answer from the moment the port is bound; workers get ready behind that.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,9 +16,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::{Arguments, Authentication, Config};
 use crate::credentials::{self, Credentials, PasswordHash};
 use crate::http::{self, Admission, Service};
-use crate::pool::{Allowance, Limits, Pool, Start};
+use crate::pool::{Allowance, Folders, Limits, Pool, Start};
 use crate::telemetry;
 use crate::wire::{PROTOCOL, Setup};
+use crate::worker;
 
 /// A platform's router keeps its connections open for about 90 s; who closes sooner loses requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(95);
@@ -49,6 +51,9 @@ pub fn serve(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(BAD_SETTING);
         }
     };
+    if config.python.confinement.on {
+        worker::hide_memory(true);
+    }
     telemetry::start(&config.log, config.http.trust_proxy);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -80,7 +85,7 @@ impl Application {
     pub fn build(config: &Config, admission: Admission) -> anyhow::Result<Self> {
         let listeners = bind(&config.listen)?;
         let port = listeners.first().map_or(0, |(_, address)| address.port());
-        let pool = Pool::new(workers(config)).context("the pool's thread could not be started")?;
+        let pool = Pool::new(workers(config)?).context("the pool's thread could not be started")?;
         let service = Arc::new(Service::new(config, admission, pool)?);
         watch_password_file(&service)?;
         let for_threads = Arc::clone(&service);
@@ -121,6 +126,8 @@ impl Application {
         });
         let outcome = self.server.await.context("the server failed");
         self.service.pool.stop();
+        let service = Arc::clone(&self.service);
+        let _ = tokio::task::spawn_blocking(move || service.pool.remove_folders()).await;
         tracing::info!("stopped");
         outcome
     }
@@ -218,9 +225,10 @@ fn remedy(error: &std::io::Error) -> &'static str {
     }
 }
 
-fn workers(config: &Config) -> Start {
+fn workers(config: &Config) -> anyhow::Result<Start> {
     let pool = &config.pool;
-    Start {
+    let folders = Folders::create()?;
+    Ok(Start {
         limits: Limits {
             workers: pool.workers,
             max_workers: pool.max_workers,
@@ -238,9 +246,13 @@ fn workers(config: &Config) -> Start {
             max_response_bytes: pool.max_response_bytes,
             worker_memory_bytes: pool.worker_memory_bytes,
             script_disk_bytes: pool.script_disk_bytes,
+            confinement: config.python.confinement.clone(),
+            // Each process learns of its own.
+            folder: PathBuf::new(),
         },
         environment: config.python.environment.clone(),
-    }
+        folders,
+    })
 }
 
 /// Reads the password file again when it changes.

@@ -2,8 +2,10 @@
 //! body of a request is the client's own bytes and the body of a reply goes to the client as it is.
 //! No I/O, no async and no Python here; a number that does not fit is an error, never a panic.
 
+use std::path::PathBuf;
+
 /// Raised whenever the layout below changes: front and worker must agree.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Bytes of the header of a request and of a reply.
 pub const HEADER: usize = 40;
@@ -63,13 +65,35 @@ pub struct Setup {
     /// What a script may use of memory, and write to one file.
     pub worker_memory_bytes: u64,
     pub script_disk_bytes: u64,
+    pub confinement: Confinement,
+    /// The folder for temporary files of the process that reads this.
+    pub folder: PathBuf,
+}
+
+/// What scripts are kept from.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Confinement {
+    /// Without it nothing below counts.
+    pub on: bool,
+    /// Paths that scripts may read, beside what every script needs.
+    pub read: Vec<PathBuf>,
+    /// Paths that they may write.
+    pub write: Vec<PathBuf>,
+    /// Whether they reach the network.
+    pub network: bool,
+    /// Paths that stay closed even where a folder above them is open.
+    pub hidden: Vec<PathBuf>,
+    /// The server's process, which no script may touch.
+    pub server: u32,
 }
 
 /// What the fork server is asked, beside the two descriptors that come with it: the worker's wire
 /// and where it prints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Fork {
     pub number: u64,
+    /// The worker's folder for temporary files.
+    pub folder: PathBuf,
 }
 
 /// What the fork server says.
@@ -97,6 +121,8 @@ pub struct Hello {
     pub python_version: String,
     /// Sentences for the log: a module that is missing, and the like.
     pub warnings: Vec<String>,
+    /// What scripts are kept from here, in words for the log; empty from the fork server.
+    pub confinement: String,
 }
 
 /// A header that this side does not understand; the connection is of no use after it.

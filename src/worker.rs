@@ -2,16 +2,21 @@
 //! answers one request at a time, and ends when the front's end of the socket closes. It never looks
 //! at a clock; and it says goodbye when a script has left what the next one must not meet.
 
+mod confine;
 mod forker;
 mod limits;
 
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+pub(crate) use confine::hide_memory;
 
-use crate::python::{Interpreter, Outcome};
+use crate::python::{Interpreter, Outcome, Surroundings};
+use crate::temporary;
 use crate::wire::{self, Hello, Reply, Request, Setup, Task};
 
 /// What a tiny request needs in one read: header, script and data.
@@ -33,24 +38,61 @@ pub fn run() -> anyhow::Result<()> {
     if setup.protocol != wire::PROTOCOL {
         bail!("the server speaks protocol {}, the worker {}", setup.protocol, wire::PROTOCOL);
     }
-    let (mut interpreter, mut warnings) = match Interpreter::start(&setup) {
+    // Nothing is imported before the process is confined: a thread that is there by then is not.
+    let import = [setup.preload.clone(), setup.import_in_worker.clone()].concat();
+    let bare = Setup { preload: Vec::new(), ..setup.clone() };
+    let (mut interpreter, warnings) = match Interpreter::start(&bare) {
         Ok(started) => started,
         Err(error) => {
-            // The front logs the reason; on its own, this process could only print it.
-            let reason = format!("{error:#}");
-            write_frame(&stream, first.id, Outcome::of(500), reason.as_bytes())?;
+            give_up(&stream, first.id, &error)?;
             return Err(error);
         }
     };
-    warnings.extend(interpreter.get_ready(&setup.import_in_worker)?);
-    let hello = Hello { protocol: wire::PROTOCOL, python_version: Interpreter::version(), warnings };
-    limits::set(&setup);
-    greet(&stream, first.id, &hello)?;
-    serve(&stream, &mut interpreter, buffer)
+    let surroundings = Surroundings {
+        import: &import,
+        old_folder: &setup.folder,
+        folder: &setup.folder,
+        confinement: &setup.confinement,
+    };
+    match settle_in(&mut interpreter, &setup, &surroundings, warnings) {
+        Ok(hello) => greet(&stream, first.id, &hello)?,
+        Err(error) => {
+            give_up(&stream, first.id, &error)?;
+            return Err(error);
+        }
+    }
+    serve(&stream, &mut interpreter, &setup.folder, buffer)
+}
+
+/// What a process does to become a worker for scripts: moves into its folder, gives up what scripts
+/// are kept from, and imports what could not be imported earlier.
+fn settle_in(
+    interpreter: &mut Interpreter,
+    setup: &Setup,
+    surroundings: &Surroundings<'_>,
+    mut warnings: Vec<String>,
+) -> anyhow::Result<Hello> {
+    let folder = surroundings.folder;
+    std::env::set_current_dir(folder).context("the folder for temporary files")?;
+    let confined = confine::confine(&setup.confinement, folder, &interpreter.folders());
+    warnings.extend(confined.warnings);
+    warnings.extend(interpreter.get_ready(surroundings)?);
+    limits::set(setup);
+    Ok(Hello {
+        protocol: wire::PROTOCOL,
+        python_version: Interpreter::version(),
+        warnings,
+        confinement: confined.report,
+    })
 }
 
 /// Answers requests until the front goes away.
-fn serve(stream: &UnixStream, interpreter: &mut Interpreter, mut buffer: Vec<u8>) -> anyhow::Result<()> {
+fn serve(
+    stream: &UnixStream,
+    interpreter: &mut Interpreter,
+    folder: &Path,
+    mut buffer: Vec<u8>,
+) -> anyhow::Result<()> {
     let this = rustix::process::getpid();
     while let Some(request) = read_frame(stream, &mut buffer)? {
         let reply = |outcome, body: &[u8]| {
@@ -72,9 +114,23 @@ fn serve(stream: &UnixStream, interpreter: &mut Interpreter, mut buffer: Vec<u8>
             Task::Query => interpreter.query(&String::from_utf8_lossy(name), body, reply)?,
             Task::Setup => bail!(wire::BrokenWire),
         }
+        if tidy(interpreter, folder).is_err() {
+            return say_goodbye(stream, request.id);
+        }
         if buffer.capacity() > KEPT_BUFFER {
             buffer = Vec::with_capacity(FIRST_READ);
         }
+    }
+    Ok(())
+}
+
+/// Empties the folder for the next script. What takes too long, or cannot be removed with a script's
+/// rights, is left to the front, which removes the folder with the worker.
+fn tidy(interpreter: &Interpreter, folder: &Path) -> io::Result<()> {
+    /// The next request may be waiting already.
+    const PATIENCE: Duration = Duration::from_millis(20);
+    if temporary::empty(temporary::open(folder)?.as_fd(), PATIENCE)? {
+        interpreter.forget_folders();
     }
     Ok(())
 }
@@ -116,6 +172,11 @@ fn say_goodbye(mut stream: &UnixStream, id: u64) -> anyhow::Result<()> {
 fn greet(stream: &UnixStream, id: u64, hello: &Hello) -> anyhow::Result<()> {
     let body = serde_json::to_vec(hello)?;
     write_frame(stream, id, Outcome::of(200), &body)
+}
+
+/// The front logs the reason; on its own, this process could only print it.
+fn give_up(stream: &UnixStream, id: u64, error: &anyhow::Error) -> anyhow::Result<()> {
+    write_frame(stream, id, Outcome::of(500), format!("{error:#}").as_bytes())
 }
 
 /// Reads one whole frame, header included, into `buffer`. `None` when the front has gone.

@@ -52,6 +52,8 @@ pub(super) struct Sources {
     values: BTreeMap<String, (String, Origin)>,
     /// The environment and `.env` as they are, for what scripts may see of them.
     surroundings: Pairs,
+    /// The files that were looked for.
+    pub(super) files: Vec<PathBuf>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -63,7 +65,9 @@ impl Sources {
             Some(path) => Some((path, read_file(path)?)),
             None => None,
         };
-        Self::merge(&environment, &dotenv(Path::new(".env"))?, text)
+        let mut sources = Self::merge(&environment, &dotenv(Path::new(".env"))?, text)?;
+        sources.files = std::iter::once(Path::new(".env")).chain(file).map(Path::to_owned).collect();
+        Ok(sources)
     }
 
     /// The environment wins over `.env`, and `.env` over the file.
@@ -171,6 +175,7 @@ pub(super) struct Raw {
     pub(super) port: Option<String>,
     pub(super) tabpy_allow_open: Option<String>,
     pub(super) tabpy_arrow_enable: Option<String>,
+    pub(super) tabpy_confine: Option<String>,
     pub(super) tabpy_evaluate_enable: Option<String>,
     pub(super) tabpy_evaluate_timeout: Option<String>,
     pub(super) tabpy_gzip_enable: Option<String>,
@@ -193,7 +198,10 @@ pub(super) struct Raw {
     pub(super) tabpy_worker_memory_mb: Option<String>,
     pub(super) tabpy_script_disk_mb: Option<String>,
     pub(super) tabpy_script_processes: Option<String>,
+    pub(super) tabpy_script_network: Option<String>,
     pub(super) tabpy_script_output_kb: Option<String>,
+    pub(super) tabpy_script_read: Option<String>,
+    pub(super) tabpy_script_write: Option<String>,
     pub(super) tabpy_shutdown_timeout: Option<String>,
     pub(super) tabpy_state_path: Option<String>,
     pub(super) tabpy_static_path: Option<String>,
@@ -310,11 +318,11 @@ mod tests {
 
     #[test]
     fn unknown_and_later_settings_are_warnings() {
-        let environment = pairs(&[("TABPY_PROT", "1"), ("TABPY_CONFINE", "off"), ("OTHER", "x")]);
+        let environment = pairs(&[("TABPY_PROT", "1"), ("TABPY_METRICS_OPEN", "true"), ("OTHER", "x")]);
         let warnings = Sources::merge(&environment, &Pairs::new(), None).unwrap().warnings;
         assert_eq!(warnings.len(), 2);
         assert!(warnings[0].contains("TABPY_PROT") && warnings[0].contains("did you mean TABPY_PORT?"));
-        assert!(warnings[1].contains("TABPY_CONFINE") && warnings[1].contains("not in force yet"));
+        assert!(warnings[1].contains("TABPY_METRICS_OPEN") && warnings[1].contains("not in force yet"));
     }
 
     #[test]

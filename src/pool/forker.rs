@@ -18,6 +18,7 @@ use rustix::net::{
 };
 
 use super::Start;
+use super::folder::Folders;
 use super::process::{Forked, HELLO_TIMEOUT, Worker};
 use crate::wire::{Fork, Hello, LONGEST_MESSAGE, Report, Setup};
 
@@ -70,7 +71,8 @@ impl Forker {
             .arg0("tabpy-rs")
             .args(["worker", "--fork"])
             .env_clear()
-            .envs(start.environment())
+            .envs(start.environment(&start.folders.fork_server()))
+            .current_dir(start.folders.fork_server())
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::from(std::io::stderr().as_fd().try_clone_to_owned()?))
             .stderr(Stdio::inherit())
@@ -84,7 +86,8 @@ impl Forker {
         std::thread::Builder::new()
             .name("forker".to_owned())
             .spawn(move || listen(&control, &ready_to, &births_to, &ends))?;
-        send(&forker.control, &serde_json::to_vec(setup)?, &[])?;
+        let setup = Setup { folder: start.folders.fork_server(), ..setup.clone() };
+        send(&forker.control, &serde_json::to_vec(&setup)?, &[])?;
         match ready.recv_timeout(HELLO_TIMEOUT) {
             Ok(Ok((hello, threaded))) => Ok((forker, hello, threaded)),
             Ok(Err(reason)) => bail!("{reason}"),
@@ -98,12 +101,12 @@ impl Forker {
     /// Orders a worker.
     ///
     /// The inner error is about this one worker; the fork server is as good as before.
-    pub(super) fn fork(&self, number: u64) -> anyhow::Result<Result<Worker, String>> {
-        let (worker, wire, output) = match Worker::unborn(number) {
+    pub(super) fn fork(&self, number: u64, folders: &Folders) -> anyhow::Result<Result<Worker, String>> {
+        let (worker, wire, output) = match Worker::unborn(number, folders) {
             Ok(unborn) => unborn,
             Err(error) => return Ok(Err(error.to_string())),
         };
-        let order = serde_json::to_vec(&Fork { number })?;
+        let order = serde_json::to_vec(&Fork { number, folder: worker.folder().to_owned() })?;
         send(&self.control, &order, &[wire.as_fd(), output.as_fd()])?;
         drop((wire, output));
         match self.births.recv_timeout(BIRTH_TIMEOUT) {

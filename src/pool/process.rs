@@ -6,6 +6,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread::ThreadId;
@@ -17,9 +18,10 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 
 use super::Start;
+use super::folder::{Folder, Folders};
 use super::forker::Ends;
 use super::warden::{Warden, Watch};
-use crate::wire::{self, Hello, Reply, Request, Task};
+use crate::wire::{self, Hello, Reply, Request, Setup, Task};
 
 /// How long a worker may take to import what it is to preload.
 pub(super) const HELLO_TIMEOUT: Duration = Duration::from_secs(60);
@@ -36,6 +38,8 @@ pub(super) struct Worker {
     process: Process,
     /// What it takes is measured while it is busy.
     watch: Option<Arc<Watch>>,
+    /// Dropped after the process.
+    folder: Folder,
 }
 
 /// The descriptors, by who watches them.
@@ -76,7 +80,7 @@ pub(super) struct Forked {
 
 impl Worker {
     /// A worker that is still to be born, and the descriptors for its process: wire and output.
-    pub(super) fn unborn(number: u64) -> io::Result<(Self, OwnedFd, OwnedFd)> {
+    pub(super) fn unborn(number: u64, folders: &Folders) -> io::Result<(Self, OwnedFd, OwnedFd)> {
         let (mine, theirs) = BlockingStream::pair()?;
         let (output, printing) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         rustix::io::ioctl_fionbio(&output, true)?;
@@ -89,8 +93,13 @@ impl Worker {
             channel,
             process: Process::Unborn,
             watch: None,
+            folder: folders.worker(number)?,
         };
         Ok((worker, OwnedFd::from(theirs), printing))
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(super) fn born(mut self, process: Forked) -> Self {
@@ -104,12 +113,13 @@ impl Worker {
     /// The thread that calls must live as long as the server: the kernel ends a worker when the
     /// thread that started it ends.
     pub(super) fn start(number: u64, start: &Start) -> io::Result<Self> {
-        let (mut worker, wire, output) = Self::unborn(number)?;
+        let (mut worker, wire, output) = Self::unborn(number, &start.folders)?;
         let child = Command::new("/proc/self/exe")
             .arg0("tabpy-rs")
             .arg("worker")
             .env_clear()
-            .envs(start.environment())
+            .envs(start.environment(worker.folder()))
+            .current_dir(worker.folder())
             .stdin(Stdio::from(wire))
             .stdout(Stdio::from(output.try_clone()?))
             .stderr(Stdio::from(output))
@@ -123,7 +133,8 @@ impl Worker {
         let Channel::Unwatched { wire, .. } = &mut self.channel else { bail!(wire::BrokenWire) };
         if matches!(self.process, Process::Plain(_)) {
             // A forked worker was told before it was born.
-            let setup = serde_json::to_vec(&start.setup)?;
+            let setup = Setup { folder: self.folder.path().to_owned(), ..start.setup.clone() };
+            let setup = serde_json::to_vec(&setup)?;
             let request =
                 Request { task: Task::Setup, id: 0, name_length: 0, body_length: setup.len() as u64 };
             wire.write_all(&request.encode())?;

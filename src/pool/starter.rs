@@ -112,7 +112,7 @@ fn fork(shared: &Shared, forker: &mut Option<Forker>, number: u64) -> anyhow::Re
             forker.insert(started)
         }
     };
-    forker.fork(number)
+    forker.fork(number, &shared.start.folders)
 }
 
 impl Shared {
@@ -123,12 +123,17 @@ impl Shared {
                 for warning in hello.warnings {
                     tracing::warn!(worker = number, "{warning}");
                 }
-                {
+                let news = {
                     let mut state = self.lock();
                     state.starting -= 1;
                     state.alive += 1;
                     state.was_ready = true;
                     state.start_error = None;
+                    let before = std::mem::replace(&mut state.confinement, hello.confinement.clone());
+                    before != hello.confinement
+                };
+                if news {
+                    tracing::info!(confinement = hello.confinement, "confined");
                 }
                 self.give(worker);
             }

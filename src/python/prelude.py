@@ -11,8 +11,10 @@ import os
 import re
 import signal
 import sys
+import threading
 import types
 
+from _tabpy_rs_place import folders, forget_folders, hint, move
 from _tabpy_rs_state import State, reseed, risk_of
 
 SCRIPT = "<script>"
@@ -185,11 +187,11 @@ def describe(error, trace, source, compiling):
         text = text[:100_000] + "..."
     text = f"{type(error).__name__} : {text}"
     number = _line_of(error, trace, compiling)
+    line = "" if number is None else source_line(source, number)
     if number is not None:
-        line = source_line(source, number)
         text += f" (line {number}: {line})" if line else f" (line {number})"
     # A compiler's MemoryError is about nesting.
-    return text if compiling else text + _hint(error)
+    return text if compiling else text + (_hint(error) or hint(error, trace, line))
 
 
 def _hint(error):
@@ -227,6 +229,24 @@ def keep_signals():
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
 
+# A process that a script forks is the script's to end, by SIGTERM too, and from its first moment on.
+_HELD = threading.local()
+
+
+def _hold_signals():
+    _HELD.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+
+
+def _release_signals():
+    signal.pthread_sigmask(signal.SIG_SETMASK, _HELD.mask)
+
+
+def _be_ended():
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _release_signals()
+
+
 def set_up_output():
     """Line by line, so that what was printed before a script is stopped is in the log."""
     for stream in (sys.stdout, sys.stderr):
@@ -260,9 +280,11 @@ def _threads():
     return len(os.listdir("/proc/self/task"))
 
 
-def after_fork(modules):
+def after_fork(modules, places, confined):
     """What a copy of the process does first."""
+    move(*places, confined)
     reseed()
+    os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_be_ended)
     return preload(modules)
 
 

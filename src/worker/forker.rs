@@ -7,6 +7,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -16,7 +17,8 @@ use rustix::net::{
 };
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions};
 
-use crate::python::{self, Interpreter, Side};
+use super::confine;
+use crate::python::{self, Interpreter, Side, Surroundings};
 use crate::wire::{Fork, Hello, LONGEST_MESSAGE, PROTOCOL, Report, Setup};
 
 /// While processes that workers left behind are being ended, how often one looks again.
@@ -27,7 +29,6 @@ struct Forker {
     workers: HashMap<i32, Living>,
     setup: Setup,
     interpreter: Interpreter,
-    hello: Hello,
 }
 
 /// A worker, as its parent knows it.
@@ -47,6 +48,9 @@ pub(super) fn run() -> anyhow::Result<()> {
     if setup.protocol != PROTOCOL {
         bail!("the server speaks protocol {}, the fork server {PROTOCOL}", setup.protocol);
     }
+    if setup.confinement.on {
+        confine::hide_memory(true);
+    }
     let (interpreter, warnings) = match Interpreter::start(&setup) {
         Ok(started) => started,
         Err(error) => {
@@ -54,10 +58,15 @@ pub(super) fn run() -> anyhow::Result<()> {
             return Err(error);
         }
     };
-    let hello = Hello { protocol: PROTOCOL, python_version: Interpreter::version(), warnings };
+    let hello = Hello {
+        protocol: PROTOCOL,
+        python_version: Interpreter::version(),
+        warnings,
+        confinement: String::new(),
+    };
     let threaded = interpreter.threaded_modules();
-    send(&control, &Report::Ready { hello: hello.clone(), threaded }, &[])?;
-    Forker { control, workers: HashMap::new(), setup, interpreter, hello }.serve(&mut message)
+    send(&control, &Report::Ready { hello, threaded }, &[])?;
+    Forker { control, workers: HashMap::new(), setup, interpreter }.serve(&mut message)
 }
 
 impl Forker {
@@ -82,7 +91,7 @@ impl Forker {
                 bail!("the server sent no descriptors for a worker");
             };
             match python::fork() {
-                Ok(Side::Child) => return self.become_worker(wire, output),
+                Ok(Side::Child) => return self.become_worker(&order.folder, wire, output),
                 Ok(Side::Parent(pid)) => self.register(order.number, pid)?,
                 Err(error) => {
                     let reason = error.to_string();
@@ -163,8 +172,8 @@ impl Forker {
         }
     }
 
-    fn become_worker(self, wire: OwnedFd, output: OwnedFd) -> anyhow::Result<()> {
-        let Self { control, workers, setup, mut interpreter, mut hello } = self;
+    fn become_worker(self, folder: &Path, wire: OwnedFd, output: OwnedFd) -> anyhow::Result<()> {
+        let Self { control, workers, setup, mut interpreter } = self;
         // A worker must not be able to order workers, or to end others.
         drop((control, workers));
         super::leave_the_server()?;
@@ -175,10 +184,20 @@ impl Forker {
         let moved = super::out_of_the_way(&wire)?;
         drop(wire);
         let wire = UnixStream::from(moved);
-        hello.warnings = interpreter.get_ready(&setup.import_in_worker)?;
-        super::limits::set(&setup);
-        super::greet(&wire, 0, &hello)?;
-        super::serve(&wire, &mut interpreter, Vec::with_capacity(super::FIRST_READ))
+        let surroundings = Surroundings {
+            import: &setup.import_in_worker,
+            old_folder: &setup.folder,
+            folder,
+            confinement: &setup.confinement,
+        };
+        match super::settle_in(&mut interpreter, &setup, &surroundings, Vec::new()) {
+            Ok(hello) => super::greet(&wire, 0, &hello)?,
+            Err(error) => {
+                super::give_up(&wire, 0, &error)?;
+                return Err(error);
+            }
+        }
+        super::serve(&wire, &mut interpreter, folder, Vec::with_capacity(super::FIRST_READ))
     }
 }
 

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -30,6 +31,9 @@ pub struct Builder {
     port: u16,
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
+    /// What the command begins with, in front of the server's own path.
+    wrapper: Vec<String>,
+    user: Option<u32>,
 }
 
 impl Builder {
@@ -49,7 +53,14 @@ impl Builder {
         ];
         let environment = defaults.map(|(name, value)| (name.to_owned(), value)).to_vec();
         fs::create_dir(folder.path().join("state")).unwrap();
-        Self { folder: Arc::new(folder), port, environment, arguments: Vec::new() }
+        Self {
+            folder: Arc::new(folder),
+            port,
+            environment,
+            arguments: Vec::new(),
+            wrapper: Vec::new(),
+            user: None,
+        }
     }
 
     /// Sets a variable, in place of the bench's own if it has one.
@@ -90,6 +101,25 @@ impl Builder {
         self.file("passwords.txt", text).env("TABPY_PWD_FILE", path)
     }
 
+    /// Runs the server where the kernel lacks Landlock and user namespaces.
+    pub fn on_an_older_kernel(mut self) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        // Any Python does, but every user must be allowed to run it.
+        let own = folder.join(".venv/bin/python").display().to_string();
+        let python = if Path::new("/usr/bin/python3").exists() { "/usr/bin/python3".to_owned() } else { own };
+        self.wrapper = vec![python, folder.join("tests/support/older_kernel.py").display().to_string()];
+        self
+    }
+
+    /// Runs the server as another user, whose own the folder becomes. For tests that run as root.
+    pub fn user(mut self, user: u32) -> Self {
+        for path in [self.folder.path().to_owned(), self.folder.path().join("state")] {
+            std::os::unix::fs::chown(path, Some(user), Some(user)).unwrap();
+        }
+        self.user = Some(user);
+        self
+    }
+
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -99,8 +129,13 @@ impl Builder {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tabpy-rs"));
-        command.args(&self.arguments).env_clear().envs(self.environment.iter().cloned());
+        let whole = self.wrapper.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_tabpy-rs")]);
+        let whole: Vec<&str> = whole.chain(self.arguments.iter().map(String::as_str)).collect();
+        let mut command = Command::new(whole[0]);
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
+        command.args(&whole[1..]).env_clear().envs(self.environment.iter().cloned());
         command.current_dir(self.folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -293,6 +328,13 @@ impl Server {
         let settings = self.settings.clone();
         self.shutdown();
         settings.start()
+    }
+
+    /// The same for one that has ended already.
+    #[track_caller]
+    pub fn restart_after_its_end(self) -> Self {
+        assert!(self.ended.is_some(), "it still runs");
+        self.settings.clone().start()
     }
 
     /// SIGTERM: it has to end with 0 and leave nothing behind.
