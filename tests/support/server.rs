@@ -31,13 +31,9 @@ pub struct Builder {
     port: u16,
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
-<<<<<<< HEAD
     /// What the command begins with, in front of the server's own path.
     wrapper: Vec<String>,
     user: Option<u32>,
-=======
-    wrapper: Vec<String>,
->>>>>>> hostile2
 }
 
 impl Builder {
@@ -57,7 +53,6 @@ impl Builder {
         ];
         let environment = defaults.map(|(name, value)| (name.to_owned(), value)).to_vec();
         fs::create_dir(folder.path().join("state")).unwrap();
-<<<<<<< HEAD
         Self {
             folder: Arc::new(folder),
             port,
@@ -66,9 +61,6 @@ impl Builder {
             wrapper: Vec::new(),
             user: None,
         }
-=======
-        Self { folder: Arc::new(folder), port, environment, arguments: Vec::new(), wrapper: Vec::new() }
->>>>>>> hostile2
     }
 
     /// Sets a variable, in place of the bench's own if it has one.
@@ -144,7 +136,6 @@ impl Builder {
     }
 
     fn command(&self) -> Command {
-<<<<<<< HEAD
         let whole = self.wrapper.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_tabpy-rs")]);
         let whole: Vec<&str> = whole.chain(self.arguments.iter().map(String::as_str)).collect();
         let mut command = Command::new(whole[0]);
@@ -152,12 +143,6 @@ impl Builder {
             command.uid(user).gid(user);
         }
         command.args(&whole[1..]).env_clear().envs(self.environment.iter().cloned());
-=======
-        let mut words = self.wrapper.clone();
-        words.push(env!("CARGO_BIN_EXE_tabpy-rs").into());
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).args(&self.arguments).env_clear().envs(self.environment.iter().cloned());
->>>>>>> hostile2
         command.current_dir(self.folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -352,15 +337,9 @@ impl Server {
         settings.start()
     }
 
-<<<<<<< HEAD
-    /// The same for one that has ended already.
-    #[track_caller]
-    pub fn restart_after_its_end(self) -> Self {
-=======
     /// Starts once more with the same folder, port and settings, after it has ended.
     #[track_caller]
     pub fn start_again(&self) -> Self {
->>>>>>> hostile2
         assert!(self.ended.is_some(), "it still runs");
         self.settings.clone().start()
     }
