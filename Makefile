@@ -15,10 +15,10 @@ NEXTEST_PROFILE ?= $(if $(CI),ci,default)
 export NEXTEST_PROFILE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench prepare
+.PHONY: help run test hostile check bench prepare
 
 help: ## List these commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-7s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
 	@echo
 	@echo "PYTHON=python3.12 make run   chooses the Python that .venv is created from (default: $(PYTHON))"
 
@@ -33,6 +33,9 @@ test: $(ENVIRONMENT) $(TABPY_ENVIRONMENT) ## Run all tests, the comparison with 
 	    echo "note: cargo-nextest is not installed, so no test has a time limit; cargo test runs them instead"; \
 	    set -x; cargo test --locked $(if $(CI),--no-fail-fast); \
 	fi
+
+hostile: $(ENVIRONMENT) ## Run scripts that mean harm, sheltered from the machine (SOAK_SECONDS=60 adds a soak)
+	cargo nextest run --locked --no-fail-fast --test hostile $(if $(SOAK_SECONDS),--run-ignored all)
 
 check: $(ENVIRONMENT) ## Formatting, lints, and the licences, bans and sources of all dependencies
 	cargo fmt --check

@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(path(Some("~/a"), None, Some("/gone/h")), Path::new("/gone/h/a"));
         assert_eq!(path(None, Some("/gone/x"), Some("/gone/h")), Path::new("/gone/x/tabpy-rs"));
         assert_eq!(path(None, Some("x"), Some("/gone/h")), Path::new("/gone/h/.local/state/tabpy-rs"));
-        assert_eq!(path(None, None, None), real(&std::env::temp_dir()).join("tabpy-rs"));
+        assert_eq!(path(None, None, None), real(&std::path::absolute("tabpy-state").unwrap()));
         assert!(path(Some("state"), None, None).is_absolute());
     }
 

@@ -52,8 +52,7 @@ impl RootSpanBuilder for RequestSpan {
         let extensions = request.extensions();
         let Some(record) = extensions.get::<Record>() else { return };
         // Tableau's users have names beyond ASCII, which a header carries as bytes.
-        let header =
-            |name| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let header = |name| request.headers().get(name).map(|value| short(value.as_bytes()));
         let duration_ms = milliseconds(record.began.elapsed());
         let (method, status) = (request.method().as_str(), response.status().as_u16());
         let path = short(request.path().as_bytes());

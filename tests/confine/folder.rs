@@ -103,7 +103,7 @@ fn it_goes_with_the_process_however_that_ends() {
     assert_eq!(server.wait(), None);
     crate::support::server::assert_gone(&family);
     assert!(std::path::Path::new(&killed).exists());
-    let server = server.restart_after_its_end();
+    let server = server.start_again();
     is_gone(&killed);
     server.shutdown();
     assert_eq!(std::fs::read_dir(temporary).unwrap().count(), 0);

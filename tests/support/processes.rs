@@ -31,6 +31,16 @@ impl Process {
         readable(fs::read(format!("/proc/{}/environ", self.pid)).unwrap_or_default())
     }
 
+    /// The name that a process gives itself with prctl, at most 15 bytes.
+    pub fn name(self) -> String {
+        readable(fs::read(format!("/proc/{}/comm", self.pid)).unwrap_or_default())
+    }
+
+    /// The program that it runs, if one may know.
+    pub fn program(self) -> Option<std::path::PathBuf> {
+        fs::read_link(format!("/proc/{}/exe", self.pid)).ok()
+    }
+
     pub fn command_line(self) -> String {
         readable(fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default())
     }
@@ -75,6 +85,11 @@ pub fn with_argument(marker: &str) -> Vec<Process> {
         .filter_map(Process::of)
         .filter(|process| process.runs() && process.command_line().split(' ').any(|word| word == marker))
         .collect()
+}
+
+/// All processes of the machine that named themselves so.
+pub fn with_name(name: &str) -> Vec<Process> {
+    numbers().filter_map(Process::of).filter(|process| process.runs() && process.name() == name).collect()
 }
 
 fn numbers() -> impl Iterator<Item = u32> {

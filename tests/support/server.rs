@@ -80,6 +80,13 @@ impl Builder {
         self
     }
 
+    /// A command that starts the server, given as its last arguments. `Server::pid` is then the
+    /// command's own.
+    pub fn under(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(ToString::to_string).collect();
+        self
+    }
+
     /// Writes a file into the server's working folder.
     pub fn file(self, name: &str, text: impl AsRef<[u8]>) -> Self {
         fs::write(self.folder.path().join(name), text).unwrap();
@@ -340,9 +347,9 @@ impl Server {
         settings.start()
     }
 
-    /// The same for one that has ended already.
+    /// Starts once more with the same folder, port and settings, after it has ended.
     #[track_caller]
-    pub fn restart_after_its_end(self) -> Self {
+    pub fn start_again(&self) -> Self {
         assert!(self.ended.is_some(), "it still runs");
         self.settings.clone().start()
     }
