@@ -9,7 +9,7 @@ mod limits;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -55,42 +55,46 @@ pub fn run() -> anyhow::Result<()> {
         confinement: &setup.confinement,
     };
     match settle_in(&mut interpreter, &setup, &surroundings, warnings) {
-        Ok(hello) => greet(&stream, first.id, &hello)?,
+        Ok((hello, places)) => {
+            greet(&stream, first.id, &hello)?;
+            serve(&stream, &mut interpreter, &places, buffer)
+        }
         Err(error) => {
             give_up(&stream, first.id, &error)?;
-            return Err(error);
+            Err(error)
         }
     }
-    serve(&stream, &mut interpreter, &setup.folder, buffer)
 }
 
 /// What a process does to become a worker for scripts: moves into its folder, gives up what scripts
-/// are kept from, and imports what could not be imported earlier.
+/// are kept from, and imports what could not be imported earlier. Gives the folders that are its own.
 fn settle_in(
     interpreter: &mut Interpreter,
     setup: &Setup,
     surroundings: &Surroundings<'_>,
     mut warnings: Vec<String>,
-) -> anyhow::Result<Hello> {
+) -> anyhow::Result<(Hello, Vec<PathBuf>)> {
     let folder = surroundings.folder;
     std::env::set_current_dir(folder).context("the folder for temporary files")?;
-    let confined = confine::confine(&setup.confinement, folder, &interpreter.folders());
+    let confined = confine::confine(setup, folder, &interpreter.folders());
     warnings.extend(confined.warnings);
     warnings.extend(interpreter.get_ready(surroundings)?);
     limits::set(setup);
-    Ok(Hello {
+    let hello = Hello {
         protocol: wire::PROTOCOL,
         python_version: Interpreter::version(),
         warnings,
         confinement: confined.report,
-    })
+    };
+    let places = std::iter::once(folder).chain(confined.own).map(Path::to_owned);
+    Ok((hello, places.collect()))
 }
 
 /// Answers requests until the front goes away.
 fn serve(
     stream: &UnixStream,
     interpreter: &mut Interpreter,
-    folder: &Path,
+    places: &[PathBuf],
     mut buffer: Vec<u8>,
 ) -> anyhow::Result<()> {
     let this = rustix::process::getpid();
@@ -114,7 +118,7 @@ fn serve(
             Task::Query => interpreter.query(&String::from_utf8_lossy(name), body, reply)?,
             Task::Setup => bail!(wire::BrokenWire),
         }
-        if tidy(interpreter, folder).is_err() {
+        if tidy(interpreter, places).is_err() {
             return say_goodbye(stream, request.id);
         }
         if buffer.capacity() > KEPT_BUFFER {
@@ -124,13 +128,15 @@ fn serve(
     Ok(())
 }
 
-/// Empties the folder for the next script. What takes too long, or cannot be removed with a script's
-/// rights, is left to the front, which removes the folder with the worker.
-fn tidy(interpreter: &Interpreter, folder: &Path) -> io::Result<()> {
+/// Empties the worker's own folders for the next script. What takes too long, or cannot be removed with a script's
+/// rights, ends with the worker.
+fn tidy(interpreter: &Interpreter, places: &[PathBuf]) -> io::Result<()> {
     /// The next request may be waiting already.
     const PATIENCE: Duration = Duration::from_millis(20);
-    if temporary::empty(temporary::open(folder)?.as_fd(), PATIENCE)? {
-        interpreter.forget_folders();
+    for place in places {
+        if temporary::empty(temporary::open(place)?.as_fd(), PATIENCE)? {
+            interpreter.forget_folders();
+        }
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ _HINTS = {
 }
 
 _WRITES = re.compile(
-    r"""["'][rb]*[wax+][bt+]*["']|to_|save|write|dump|mkdir|makedirs|remove|unlink|rename|rmtree|copy|touch"""
+    r"""["'][rb]*[wax+][bt+]*["']|to_|save|write|dump|O_WRONLY|O_RDWR|O_CREAT|mkdir|makedirs|remove|unlink|rename|rmtree|copy|touch"""
 )
 
 

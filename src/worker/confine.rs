@@ -7,29 +7,34 @@ mod capabilities;
 mod landlock;
 mod places;
 mod seccomp;
+mod shared_memory;
 
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 use rustix::process::DumpableBehavior;
 
-use crate::wire::Confinement;
+use crate::wire::{Confinement, Setup};
 use places::Places;
 
 /// What came of it.
 pub(super) struct Confined {
     /// In words for the log: what holds.
     pub(super) report: String,
+    /// A folder that is the worker's own beside its temporary one.
+    pub(super) own: Option<&'static Path>,
     /// Sentences for the log.
     pub(super) warnings: Vec<String>,
 }
 
 /// Confines the calling thread, and every thread and process that it starts from now on.
 /// `python` are the folders that the interpreter imports from.
-pub(super) fn confine(wanted: &Confinement, folder: &Path, python: &[PathBuf]) -> Confined {
+pub(super) fn confine(setup: &Setup, folder: &Path, python: &[PathBuf]) -> Confined {
+    let wanted = &setup.confinement;
     if !wanted.on {
-        return Confined { report: "off".to_owned(), warnings: Vec::new() };
+        return Confined { report: "off".to_owned(), own: None, warnings: Vec::new() };
     }
+    let own = shared_memory::own(setup.script_disk_bytes).then(|| Path::new(shared_memory::PLACE));
     hide_memory(true);
     let mut warnings = Vec::new();
     let places = Places::of(wanted, folder, python);
@@ -57,9 +62,10 @@ pub(super) fn confine(wanted: &Confinement, folder: &Path, python: &[PathBuf]) -
         held.to_string(),
         filtered.map_or_else(|error| format!("no seccomp ({error})"), |()| "seccomp".to_owned()),
         if dropped { "no capabilities" } else { "capabilities kept" }.to_owned(),
+        if own.is_some() { "own /dev/shm" } else { "common /dev/shm" }.to_owned(),
         network.to_owned(),
     ];
-    Confined { report: report.join(", "), warnings }
+    Confined { report: report.join(", "), own, warnings }
 }
 
 /// Closes this process's memory and environment in `/proc` to others of the same user.

@@ -191,13 +191,15 @@ impl Forker {
             confinement: &setup.confinement,
         };
         match super::settle_in(&mut interpreter, &setup, &surroundings, Vec::new()) {
-            Ok(hello) => super::greet(&wire, 0, &hello)?,
+            Ok((hello, places)) => {
+                super::greet(&wire, 0, &hello)?;
+                super::serve(&wire, &mut interpreter, &places, Vec::with_capacity(super::FIRST_READ))
+            }
             Err(error) => {
                 super::give_up(&wire, 0, &error)?;
-                return Err(error);
+                Err(error)
             }
         }
-        super::serve(&wire, &mut interpreter, folder, Vec::with_capacity(super::FIRST_READ))
     }
 }
 

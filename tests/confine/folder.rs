@@ -50,6 +50,18 @@ fn what_one_script_writes_no_other_one_finds() {
 }
 
 #[test]
+fn shared_memory_is_not_shared_with_others_where_that_can_be() {
+    let (server, _) = start(Server::builder().env("TABPY_WORKERS", 1).env("TABPY_MAX_WORKERS", 1));
+    if !server.wait_for_log("confined").contains("own /dev/shm") {
+        return;
+    }
+    let name = format!("tabpy-rs-test-{}", server.pid());
+    server.value(&format!("open('/dev/shm/{name}', 'w').write('x')\nreturn 1"));
+    assert!(!std::path::Path::new("/dev/shm").join(&name).exists());
+    assert_eq!(server.value("import os\nreturn os.listdir('/dev/shm')"), "[]");
+}
+
+#[test]
 fn every_worker_has_its_own_and_keeps_to_it() {
     let (builder, temporary) = builder();
     let (server, held) = start(builder);

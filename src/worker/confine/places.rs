@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::shared_memory;
 use crate::wire::Confinement;
 
 /// Programs, libraries and what describes the machine.
@@ -89,9 +90,6 @@ const ETC: &[&str] = &[
 /// Devices that hold nothing.
 const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
 
-/// Where semaphores and shared memory of `multiprocessing` lie.
-const SHARED_MEMORY: &str = "/dev/shm";
-
 pub(super) struct Places {
     pub(super) read: Vec<PathBuf>,
     pub(super) write: Vec<PathBuf>,
@@ -103,8 +101,9 @@ impl Places {
         let etc = ETC.iter().map(|name| Path::new("/etc").join(name));
         let system = SYSTEM.iter().map(PathBuf::from).chain(etc);
         let read = system.chain(python.iter().cloned()).chain(wanted.read.iter().cloned());
-        let write =
-            [folder.to_owned(), PathBuf::from(SHARED_MEMORY)].into_iter().chain(wanted.write.iter().cloned());
+        let write = [folder.to_owned(), PathBuf::from(shared_memory::PLACE)]
+            .into_iter()
+            .chain(wanted.write.iter().cloned());
         Self {
             read: read.flat_map(|place| around(&place, &wanted.hidden)).collect(),
             write: write.flat_map(|place| around(&place, &wanted.hidden)).collect(),
