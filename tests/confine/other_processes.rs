@@ -121,3 +121,17 @@ fn abstract_sockets_of_others_are_closed() {
     let own = "import socket\na = socket.socket(socket.AF_UNIX)\na.bind('\\0tabpy-own-' + str(id(a)))\na.listen()\nsocket.socket(socket.AF_UNIX).connect(a.getsockname())\nreturn 1";
     assert_eq!(server.value(own), "1");
 }
+
+#[test]
+fn a_worker_that_was_started_plainly_is_confined_too() {
+    let (server, held) = start(Server::builder().state_ini("[Service Info]\nName = x\n").without_forking());
+    server.wait_for_log("starting a worker plainly");
+    is_refused(&server, &format!("{CALL}os.kill({}, 9)", server.pid()));
+    is_refused(&server, &format!("return open('/proc/{}/environ').read()", server.pid()));
+    if held.landlock > 0 {
+        is_refused(&server, &format!("return open('{}').read()", server.path("state/state.ini").display()));
+    }
+    let status = server.value("return open('/proc/self/status').read()");
+    assert!(status.contains("CapEff:\\t0000000000000000") && status.contains("Threads:\\t1"), "{status}");
+    assert_eq!(server.value("import os\nreturn os.environ['HOME'] == os.getcwd()"), "true");
+}

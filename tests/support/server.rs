@@ -110,12 +110,22 @@ impl Builder {
     }
 
     /// Runs the server where the kernel lacks Landlock and user namespaces.
-    pub fn on_an_older_kernel(mut self) -> Self {
+    pub fn on_an_older_kernel(self) -> Self {
+        self.without_calls("landlock")
+    }
+
+    /// Runs the server where it cannot fork workers, and has to start them plainly.
+    pub fn without_forking(self) -> Self {
+        self.without_calls("pidfd")
+    }
+
+    fn without_calls(mut self, calls: &str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         // Any Python does, but every user must be allowed to run it.
         let own = folder.join(".venv/bin/python").display().to_string();
         let python = if Path::new("/usr/bin/python3").exists() { "/usr/bin/python3".to_owned() } else { own };
-        self.wrapper = vec![python, folder.join("tests/support/older_kernel.py").display().to_string()];
+        let script = folder.join("tests/support/without.py").display().to_string();
+        self.wrapper = vec![python, script, calls.to_owned()];
         self
     }
 

@@ -1,4 +1,4 @@
-"""Runs a command as an older kernel would: Landlock and user namespaces are not there."""
+"""Runs a command as an older kernel would: without Landlock and user namespaces, or without pidfds."""
 
 import ctypes
 import os
@@ -6,13 +6,13 @@ import platform
 import struct
 import sys
 
-LANDLOCK_CREATE_RULESET = 444
+LANDLOCK_CREATE_RULESET, PIDFD_OPEN = 444, 434
 UNSHARE, CLONE3 = {"x86_64": (272, 435), "aarch64": (97, 435)}[platform.machine()]
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 LOAD_WORD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
 ALLOW, REFUSE, ENOSYS = 0x7FFF0000, 0x00050000, 38
 
-refused = [LANDLOCK_CREATE_RULESET, UNSHARE, CLONE3]
+refused = {"landlock": [LANDLOCK_CREATE_RULESET, UNSHARE, CLONE3], "pidfd": [PIDFD_OPEN]}[sys.argv[1]]
 steps = [(LOAD_WORD, 0, 0, 0)]
 for place, call in enumerate(refused):
     steps.append((JUMP_IF_EQUAL, len(refused) - place, 0, call))
@@ -23,4 +23,4 @@ libc = ctypes.CDLL(None, use_errno=True)
 header = struct.pack("HxxxxxxQ", len(steps), ctypes.addressof(code))
 if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, header, 0, 0):
     sys.exit(f"the filter was refused: {os.strerror(ctypes.get_errno())}")
-os.execv(sys.argv[1], sys.argv[1:])
+os.execv(sys.argv[2], sys.argv[2:])
