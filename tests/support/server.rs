@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -421,6 +422,13 @@ fn drain(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {
 
 /// A port that was free a moment ago. Another process could take it; none of ours does, since the
 /// kernel hands out such ports in turn.
+/// A port that nobody has, and that no test beside this one will choose: each process has its own place
+/// to begin, below the ports that the kernel gives to connections.
 fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let mut ports = std::iter::repeat_with(|| {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        u16::try_from(10_000 + (std::process::id() * 37 + step) % 20_000).unwrap()
+    });
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
