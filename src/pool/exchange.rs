@@ -59,7 +59,7 @@ impl Worker {
         let received = receive(wire, output, &mut printed, limits.max_response_bytes).await;
         // What was printed before the reply is in the pipe by now.
         printed.drain(output);
-        printed.finish();
+        drop(printed);
         match received {
             Ok(Some(done)) if done.reply.id == id => Ok(done),
             // A farewell bears the id of the request before, which no script knows either.

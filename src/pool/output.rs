@@ -48,19 +48,6 @@ impl Printed {
         }
     }
 
-    /// Logs what is left, and what was left out.
-    pub(super) fn finish(mut self) {
-        self.log_line();
-        if self.dropped > 0 {
-            tracing::warn!(
-                target: "script",
-                "the script printed {} more bytes than the {} KB of TABPY_SCRIPT_OUTPUT_KB; they are not logged",
-                self.dropped,
-                self.limit >> 10
-            );
-        }
-    }
-
     fn take(&mut self, bytes: &[u8]) {
         let taken = bytes.len().min(self.allowed);
         self.allowed -= taken;
@@ -83,5 +70,20 @@ impl Printed {
             tracing::info!(target: "script", "{text}");
         }
         self.line.clear();
+    }
+}
+
+/// Logs what is left, and what was left out, also of a script that was stopped.
+impl Drop for Printed {
+    fn drop(&mut self) {
+        self.log_line();
+        if self.dropped > 0 {
+            tracing::warn!(
+                target: "script",
+                "the script printed {} more bytes than the {} KB of TABPY_SCRIPT_OUTPUT_KB; they are not logged",
+                self.dropped,
+                self.limit >> 10
+            );
+        }
     }
 }

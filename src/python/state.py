@@ -24,7 +24,7 @@ PROCESS, OBJECTS, RANDOM, BEYOND_REPAIR = 1, 2, 4, 8
 _NAMES = {
     # The process: directory, environment, signals, descriptors, limits.
     PROCESS: "os sys signal threading _thread subprocess multiprocessing concurrent asyncio resource socket shutil "
-    "chdir environ putenv tempfile faulthandler settrace setprofile setrecursionlimit tzset warnings decimal "
+    "chdir environ tempfile settrace setprofile setrecursionlimit tzset warnings decimal "
     "filterwarnings simplefilter seterr seterrcall importlib inspect gc builtins __builtins__ exec eval __import__",
     # Objects that other scripts will meet: modules and classes.
     OBJECTS: "setattr delattr vars globals exec eval compile __import__ __dict__ __class__ __globals__ __builtins__ "
@@ -32,7 +32,9 @@ _NAMES = {
     RANDOM: "random seed",
     # Nobody can say what is left as it was.
     BEYOND_REPAIR: "ctypes cffi _ctypes setlocale set_option options rcParams set_printoptions set_num_threads atexit "
-    "addaudithook freeze basicConfig disable addHandler setLevel captureWarnings setdefaulttimeout",
+    "addaudithook freeze faulthandler nice setpriority sched_setaffinity sched_setscheduler setrlimit prlimit putenv "
+    "unsetenv set_wakeup_fd set_threshold callbacks meta_path path_hooks excepthook unraisablehook displayhook "
+    "set_int_max_str_digits setswitchinterval set_asyncgen_hooks basicConfig disable addHandler setLevel captureWarnings setdefaulttimeout",
 }
 _NAMES = {risk: frozenset(names.split()) for risk, names in _NAMES.items()}
 
