@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod config;
+mod control;
 pub mod credentials;
 pub mod failure;
 pub mod healthcheck;

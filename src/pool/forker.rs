@@ -2,9 +2,7 @@
 //! workers ended. A fork server that has died is no use any more; the starter makes another one.
 
 use std::collections::VecDeque;
-use std::io::{IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -12,14 +10,12 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
-};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::Start;
 use super::folder::Folders;
 use super::process::{Forked, HELLO_TIMEOUT, Worker};
+use crate::control::{receive, send};
 use crate::wire::{Fork, Hello, LONGEST_MESSAGE, Report, Setup};
 
 /// A fork takes milliseconds; a fork server that needs so long is stuck.
@@ -165,7 +161,7 @@ fn listen(
     ends: &Ends,
 ) {
     let mut message = vec![0; LONGEST_MESSAGE];
-    while let Some((report, descriptor)) = receive(control, &mut message) {
+    while let Some((report, descriptor)) = hear(control, &mut message) {
         // A receiver that is gone has no use for the report.
         match report {
             Report::Ready { hello, threaded } => drop(ready.send(Ok((hello, threaded)))),
@@ -185,32 +181,8 @@ fn listen(
     }
 }
 
-fn send(control: &OwnedFd, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> anyhow::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    if !descriptors.is_empty() {
-        ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
-    }
-    rustix::net::sendmsg(control, &[IoSlice::new(message)], &mut ancillary, SendFlags::NOSIGNAL)?;
-    Ok(())
-}
-
-fn receive(control: &OwnedFd, message: &mut [u8]) -> Option<(Report, Option<OwnedFd>)> {
-    loop {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let mut slices = [IoSliceMut::new(message)];
-        match rustix::net::recvmsg(control, &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
-            Ok(received) if received.bytes == 0 => return None,
-            Ok(received) => {
-                let descriptor = ancillary.drain().find_map(|message| match message {
-                    RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-                    _ => None,
-                });
-                return Some((serde_json::from_slice(&message[..received.bytes]).ok()?, descriptor));
-            }
-            Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return None,
-        }
-    }
+/// One report; `None` when the fork server has gone, or is not to be understood any more.
+fn hear(control: &OwnedFd, message: &mut [u8]) -> Option<(Report, Option<OwnedFd>)> {
+    let (length, descriptors) = receive(control, message).ok()??;
+    Some((serde_json::from_slice(&message[..length]).ok()?, descriptors.into_iter().next()))
 }

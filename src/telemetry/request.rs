@@ -66,36 +66,23 @@ impl RootSpanBuilder for RequestSpan {
             tracing::debug!(method, path, status, duration_ms, "probed");
             return;
         }
-        match record.work {
-            Some(work) => tracing::info!(
-                method,
-                path,
-                status,
-                user,
-                client,
-                tableau_user,
-                caller,
-                duration_ms,
-                queue_ms = milliseconds(work.queued),
-                worker = work.worker,
-                rows_in = work.rows_in,
-                rows_out = work.rows_out,
-                "answered"
-            ),
-            None => {
-                tracing::info!(
-                    method,
-                    path,
-                    status,
-                    user,
-                    client,
-                    tableau_user,
-                    caller,
-                    duration_ms,
-                    "answered"
-                );
-            }
-        }
+        let work = record.work;
+        // A field without a value is left out of the line.
+        tracing::info!(
+            method,
+            path,
+            status,
+            user,
+            client,
+            tableau_user,
+            caller,
+            duration_ms,
+            queue_ms = work.map(|work| milliseconds(work.queued)),
+            worker = work.map(|work| work.worker),
+            rows_in = work.map(|work| work.rows_in),
+            rows_out = work.map(|work| work.rows_out),
+            "answered"
+        );
     }
 }
 

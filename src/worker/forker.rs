@@ -3,21 +3,17 @@
 //! runs no script, and when the front goes away it ends every worker and all that workers left behind.
 
 use std::collections::HashMap;
-use std::io::{IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags,
-};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions};
 
 use super::confine;
+use crate::control;
 use crate::python::{self, Interpreter, Side, Surroundings};
 use crate::wire::{Fork, Hello, LONGEST_MESSAGE, PROTOCOL, Report, Setup};
 
@@ -43,7 +39,7 @@ pub(super) fn run() -> anyhow::Result<()> {
     // What workers leave behind when they end becomes this process's child, and is ended.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let mut message = vec![0; LONGEST_MESSAGE];
-    let Some((length, _)) = receive(&control, &mut message)? else { return Ok(()) };
+    let Some((length, _)) = control::receive(&control, &mut message)? else { return Ok(()) };
     let setup: Setup = serde_json::from_slice(&message[..length])?;
     if setup.protocol != PROTOCOL {
         bail!("the server speaks protocol {}, the fork server {PROTOCOL}", setup.protocol);
@@ -54,7 +50,7 @@ pub(super) fn run() -> anyhow::Result<()> {
     let (interpreter, warnings) = match Interpreter::start(&setup) {
         Ok(started) => started,
         Err(error) => {
-            send(&control, &Report::Failed { reason: format!("{error:#}") }, &[])?;
+            report(&control, &Report::Failed { reason: format!("{error:#}") }, &[])?;
             return Err(error);
         }
     };
@@ -65,7 +61,7 @@ pub(super) fn run() -> anyhow::Result<()> {
         confinement: String::new(),
     };
     let threaded = interpreter.threaded_modules();
-    send(&control, &Report::Ready { hello, threaded }, &[])?;
+    report(&control, &Report::Ready { hello, threaded }, &[])?;
     Forker { control, workers: HashMap::new(), setup, interpreter }.serve(&mut message)
 }
 
@@ -82,7 +78,7 @@ impl Forker {
             if !asked {
                 continue;
             }
-            let Some((length, descriptors)) = receive(&self.control, message)? else {
+            let Some((length, descriptors)) = control::receive(&self.control, message)? else {
                 self.end_all();
                 return Ok(());
             };
@@ -95,7 +91,7 @@ impl Forker {
                 Ok(Side::Parent(pid)) => self.register(order.number, pid)?,
                 Err(error) => {
                     let reason = error.to_string();
-                    send(&self.control, &Report::NotBorn { number: order.number, reason }, &[])?;
+                    report(&self.control, &Report::NotBorn { number: order.number, reason }, &[])?;
                 }
             }
         }
@@ -107,7 +103,7 @@ impl Forker {
         let mut watched = vec![PollFd::new(&self.control, PollFlags::IN)];
         watched.extend(self.workers.values().map(|worker| PollFd::new(&worker.pidfd, PollFlags::IN)));
         match poll(&mut watched, sweeping.then_some(&SWEEP)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
         let ended = pids
@@ -123,7 +119,7 @@ impl Forker {
         let child = Pid::from_raw(pid).context("fork returned no process")?;
         // The child cannot be gone: nobody has waited for it yet.
         let pidfd = rustix::process::pidfd_open(child, PidfdFlags::empty())?;
-        send(&self.control, &Report::Born { number, pid }, &[pidfd.as_fd()])?;
+        report(&self.control, &Report::Born { number, pid }, &[pidfd.as_fd()])?;
         self.workers.insert(pid, Living { number, pidfd });
         Ok(())
     }
@@ -141,7 +137,7 @@ impl Forker {
             signal: status.terminating_signal(),
         };
         self.workers.remove(&pid);
-        send(&self.control, &ended, &[])
+        report(&self.control, &ended, &[])
     }
 
     /// Ends what dead workers have left behind; says whether there is more to come.
@@ -210,41 +206,10 @@ fn children() -> Vec<i32> {
     text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-fn send(control: &OwnedFd, report: &Report, descriptors: &[BorrowedFd<'_>]) -> anyhow::Result<()> {
-    let message = serde_json::to_vec(report)?;
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    if !descriptors.is_empty() {
-        ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
-    }
-    match rustix::net::sendmsg(control, &[IoSlice::new(&message)], &mut ancillary, SendFlags::NOSIGNAL) {
+fn report(control: &OwnedFd, report: &Report, descriptors: &[BorrowedFd<'_>]) -> anyhow::Result<()> {
+    match control::send(control, &serde_json::to_vec(report)?, descriptors) {
         // A front that has gone is noticed where the next order is read, and then all workers are ended.
-        Ok(_) | Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => Ok(()),
+        Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// One message and the descriptors that came with it; `None` when the front has gone.
-fn receive(control: &OwnedFd, message: &mut [u8]) -> anyhow::Result<Option<(usize, Vec<OwnedFd>)>> {
-    loop {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let mut slices = [IoSliceMut::new(message)];
-        match rustix::net::recvmsg(control, &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
-            Ok(received) if received.bytes == 0 => return Ok(None),
-            Ok(received) => {
-                let descriptors = ancillary
-                    .drain()
-                    .flat_map(|message| match message {
-                        RecvAncillaryMessage::ScmRights(descriptors) => descriptors.collect(),
-                        _ => Vec::new(),
-                    })
-                    .collect();
-                return Ok(Some((received.bytes, descriptors)));
-            }
-            Err(rustix::io::Errno::INTR) => {}
-            Err(rustix::io::Errno::CONNRESET) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        }
     }
 }
