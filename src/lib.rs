@@ -8,6 +8,7 @@ pub mod credentials;
 pub mod failure;
 pub mod healthcheck;
 pub mod http;
+mod pages;
 pub mod pool;
 pub mod python;
 pub mod startup;

@@ -14,6 +14,7 @@ use flate2::read::MultiGzDecoder;
 use futures_util::{Stream, StreamExt as _};
 
 use crate::failure::Failure;
+use crate::pages;
 
 /// A client that sends nothing for so long is not coming back.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -86,6 +87,7 @@ where
     }
     let Some(second) = next(body).await? else { return Ok(first) };
     let mut whole = BytesMut::with_capacity(announced.unwrap_or(0).max(first.len() + second.len()));
+    pages::prefer_large(whole.spare_capacity_mut());
     whole.extend_from_slice(&first);
     let mut chunk = Some(second);
     while let Some(bytes) = chunk {

@@ -12,6 +12,7 @@ use tokio::net::unix::pipe;
 use super::output::Printed;
 use super::process::Worker;
 use super::{Job, Limits};
+use crate::pages;
 use crate::wire::{self, Reply, Request};
 
 /// Enough for the reply to a tiny request, header included.
@@ -112,6 +113,7 @@ async fn receive(
                 return Ok(None);
             };
             received.reserve((wire::HEADER + length).saturating_sub(received.len()));
+            pages::prefer_large(received.spare_capacity_mut());
             whole = Some((reply, wire::HEADER + length));
         }
         if let Some((reply, length)) = whole

@@ -27,6 +27,7 @@ pub fn start(executable: &str) -> anyhow::Result<()> {
         for signal in [libc::SIGSEGV, libc::SIGBUS] {
             libc::signal(signal, libc::SIG_DFL);
         }
+        super::arena::install();
         let mut preconfig: ffi::PyPreConfig = std::mem::zeroed();
         ffi::PyPreConfig_InitPythonConfig(&mut preconfig);
         // Scripts are UTF-8 whatever the platform's locale says.
