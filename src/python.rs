@@ -129,7 +129,7 @@ impl Interpreter {
     /// own, writes to its own folder, imports what could not be imported before, and remembers the
     /// process as it is. The texts are warnings for the log.
     pub fn get_ready(&mut self, surroundings: &Surroundings<'_>) -> anyhow::Result<Vec<String>> {
-        arena::keep(self.kept_bytes);
+        interpreter::keep_memory(self.kept_bytes);
         let Surroundings { import, old_folder, folder, confinement } = surroundings;
         let folders = (old_folder.to_string_lossy(), folder.to_string_lossy());
         let paths = |paths: &[PathBuf]| {

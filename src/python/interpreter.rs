@@ -70,6 +70,11 @@ fn check(status: ffi::PyStatus) -> anyhow::Result<()> {
     }
 }
 
+/// From now on keeps at most so many bytes of empty memory for the next large request.
+pub fn keep_memory(bytes: usize) {
+    super::arena::keep(bytes);
+}
+
 /// Runs `work` with the cyclic collector off: building a million objects would set it off again and
 /// again, and none of them can be garbage yet. The GIL must be held, as it is wherever Python runs.
 pub(super) fn without_collector<T>(work: impl FnOnce() -> T) -> T {

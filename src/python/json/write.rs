@@ -13,6 +13,7 @@ mod known;
 mod number;
 mod other;
 mod pandas;
+mod short;
 mod text;
 
 use pyo3::exceptions::{PyRecursionError, PyRuntimeError, PyValueError};
