@@ -4,6 +4,7 @@
 //! is inside a request or an answer.
 
 mod exchange;
+mod files;
 mod folder;
 mod forker;
 mod lease;
@@ -12,6 +13,7 @@ mod process;
 mod starter;
 mod tree;
 mod warden;
+mod watch;
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -27,8 +29,8 @@ use crate::wire::{Setup, Task};
 pub use folder::Folders;
 use lease::Lease;
 use process::Worker;
-pub use warden::Allowance;
 use warden::Warden;
+pub use watch::Allowance;
 
 const GARBLED: &str = "The script wrote to a descriptor of the server's, so its Python process was ended.";
 

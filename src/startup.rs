@@ -236,7 +236,11 @@ fn workers(config: &Config) -> anyhow::Result<Start> {
             max_response_bytes: pool.max_response_bytes,
             script_output_bytes: pool.script_output_bytes,
             worker_requests: pool.worker_requests,
-            allowance: Allowance { memory_bytes: pool.worker_memory_bytes, processes: pool.script_processes },
+            allowance: Allowance {
+                memory_bytes: pool.worker_memory_bytes,
+                disk_bytes: pool.script_disk_bytes,
+                processes: pool.script_processes,
+            },
         },
         setup: Setup {
             protocol: PROTOCOL,

@@ -12,14 +12,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-use super::Start;
 use super::folder::Folders;
 use super::process::{Forked, HELLO_TIMEOUT, Worker};
+use super::{Start, tree};
 use crate::control::{receive, send};
 use crate::wire::{Fork, Hello, LONGEST_MESSAGE, Report, Setup};
 
 /// A fork takes milliseconds; a fork server that needs so long is stuck.
 const BIRTH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often one asks whether it has been stopped, which nobody would do for good.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// What it takes to end the workers' processes, with some to spare.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
@@ -105,13 +108,27 @@ impl Forker {
         let order = serde_json::to_vec(&Fork { number, folder: worker.folder().to_owned() })?;
         send(&self.control, &order, &[wire.as_fd(), output.as_fd()])?;
         drop((wire, output));
-        match self.births.recv_timeout(BIRTH_TIMEOUT) {
-            Ok(Ok((pid, pidfd))) => {
-                Ok(Ok(worker.born(Forked::new(number, pid, pidfd, Arc::clone(&self.ends)))))
+        let until = Instant::now() + BIRTH_TIMEOUT;
+        let mut stopped = false;
+        loop {
+            match self.births.recv_timeout(LOOK_AGAIN) {
+                Ok(Ok((pid, pidfd))) => {
+                    let process = Forked::new(number, pid, pidfd, Arc::clone(&self.ends));
+                    return Ok(Ok(worker.born(process)));
+                }
+                Ok(Err(reason)) => return Ok(Err(reason)),
+                Err(RecvTimeoutError::Disconnected) => bail!("the fork server has ended"),
+                Err(RecvTimeoutError::Timeout) if stopped => bail!("the fork server was stopped by a signal"),
+                Err(RecvTimeoutError::Timeout) if Instant::now() > until => {
+                    bail!("the fork server does not answer")
+                }
+                Err(RecvTimeoutError::Timeout) => stopped = self.is_stopped(),
             }
-            Ok(Err(reason)) => Ok(Err(reason)),
-            Err(_) => bail!("the fork server does not answer"),
         }
+    }
+
+    fn is_stopped(&self) -> bool {
+        i32::try_from(self.process.id()).is_ok_and(tree::is_stopped)
     }
 }
 
@@ -120,7 +137,7 @@ impl Drop for Forker {
     fn drop(&mut self) {
         // Told that the front is gone, it ends its workers and what they left behind, and then itself.
         let _ = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Both);
-        let until = Instant::now() + END_TIMEOUT;
+        let until = Instant::now() + if self.is_stopped() { Duration::ZERO } else { END_TIMEOUT };
         while Instant::now() < until && matches!(self.process.try_wait(), Ok(None)) {
             std::thread::sleep(Duration::from_millis(2));
         }

@@ -20,7 +20,8 @@ use tokio::net::unix::pipe;
 use super::Start;
 use super::folder::{Folder, Folders};
 use super::forker::Ends;
-use super::warden::{Warden, Watch};
+use super::warden::Warden;
+use super::watch::Watch;
 use crate::wire::{self, Hello, Reply, Request, Setup, Task};
 
 /// How long a worker may take to import what it is to preload.
@@ -157,14 +158,19 @@ impl Worker {
         }
         wire.set_read_timeout(None)?;
         wire.set_nonblocking(true)?;
-        self.watch = self.process.pid().and_then(|pid| warden.watch(pid));
+        self.watch = self.process.pid().and_then(|pid| warden.watch(pid, self.folder.path().to_owned()));
         Ok(hello)
     }
 
     pub(super) fn set_busy(&self, busy: bool) {
         if let Some(watch) = &self.watch {
-            watch.set_busy(busy);
+            watch.set_busy(busy.then_some(self.served + 1));
         }
+    }
+
+    /// Whether scripts have left more memory in use than a new worker would need.
+    pub(super) fn has_grown(&self) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.has_grown())
     }
 
     pub(super) fn is_at_home(&self, here: ThreadId) -> bool {

@@ -162,15 +162,13 @@ impl Shared {
         !self.lock().waiting.is_empty()
     }
 
-    /// Grows the pool where requests have waited too long, or shrinks it by one.
+    /// Grows the pool where requests have waited too long, or ends one worker that is not needed or has grown.
     fn fit(&self) {
         let available = tree::available();
         let (wanted, shrink) = {
             let mut state = self.lock();
-            (
-                state.wanted(self.start.limits.max_workers, available),
-                state.too_idle(self.start.limits.workers),
-            )
+            let shrink = state.too_idle(self.start.limits.workers).or_else(|| state.grown());
+            (state.wanted(self.start.limits.max_workers, available), shrink)
         };
         for _ in 0..wanted {
             self.order_start(Duration::ZERO);
@@ -195,6 +193,12 @@ impl State {
         let room =
             if available > LEAST_MEMORY { max_workers.saturating_sub(self.alive + self.starting) } else { 0 };
         patient.saturating_sub(self.starting).min(room)
+    }
+
+    /// A worker whose memory a new one would give back.
+    fn grown(&mut self) -> Option<Worker> {
+        let place = self.idle.iter().position(Worker::has_grown)?;
+        Some(self.idle.remove(place))
     }
 
     fn too_idle(&mut self, workers: usize) -> Option<Worker> {

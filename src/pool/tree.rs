@@ -13,8 +13,7 @@ pub(super) fn of(pid: i32) -> Vec<i32> {
     found
 }
 
-/// Bytes that the tree holds for itself: memory that is shared with the fork server is not counted
-/// when the tree is more than its root, and is the `baseline` of [`of_one`] when it is not.
+/// Bytes that the tree holds for itself. What is shared within it counts once where it is more than its root.
 pub(super) fn memory(tree: &[i32]) -> u64 {
     match tree {
         [only] => of_one(*only),
@@ -23,7 +22,7 @@ pub(super) fn memory(tree: &[i32]) -> u64 {
 }
 
 /// Anonymous and shared memory of one process, in bytes, without files that it maps.
-pub(super) fn of_one(pid: i32) -> u64 {
+fn of_one(pid: i32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     sum_of(&status, &["RssAnon:", "RssShmem:"])
 }
@@ -56,6 +55,13 @@ fn children(pid: i32) -> Vec<i32> {
             list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()
         })
         .collect()
+}
+
+/// Whether a process was stopped by a signal, or by a debugger.
+pub(super) fn is_stopped(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name before the state may hold anything, also parentheses.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['T', 't']))
 }
 
 /// Bytes that the machine, or the container, can still give.

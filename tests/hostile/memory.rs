@@ -16,7 +16,7 @@ pub const TAKES: &[Act] = &[
         SETTING,
         "x = []\nfor _ in range(1200): x.append(b'x' * 2 ** 20)\nreturn len(x)",
     ),
-    Act::new("small objects", FAILS, SETTING, "return len([[i] for i in range(9 * 10 ** 6)])"),
+    Act::new("small objects", FAILS, SETTING, "return len([float(i) for i in range(40 * 10 ** 6)])"),
     Act::new("numpy", FAILS, SETTING, "import numpy\nreturn float(numpy.ones(130 * 10 ** 6).sum())"),
     Act::new(
         "an anonymous mapping",
@@ -64,7 +64,7 @@ pub const TAKES: &[Act] = &[
         "in a grandchild of another session",
         FAILS,
         SETTING,
-        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        x = b'x' * (700 * 2 ** 20)\n        time.sleep(20)\n    os._exit(0)\ntime.sleep(2.5)\nreturn 1",
+        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        x = b'x' * (400 * 2 ** 20)\n        time.sleep(20)\n    os._exit(0)\ntime.sleep(2.5)\nreturn 1",
     ),
     Act::new("the answer's text", &[500, 408], "", "return ['x' * 1000] * (600 * 1000)"),
     Act::new(
