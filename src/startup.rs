@@ -16,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::{Arguments, Authentication, Config};
 use crate::credentials::{self, Credentials, PasswordHash};
 use crate::http::{self, Admission, Service};
+use crate::orphans;
 use crate::pool::{Allowance, Folders, Limits, Pool, Start};
 use crate::telemetry;
 use crate::wire::{PROTOCOL, Setup};
@@ -83,6 +84,7 @@ fn give_up(error: &anyhow::Error, code: u8) -> ExitCode {
 impl Application {
     /// Binds, and starts everything. Must be called within an actix system.
     pub fn build(config: &Config, admission: Admission) -> anyhow::Result<Self> {
+        orphans::reap()?;
         let listeners = bind(&config.listen)?;
         let port = listeners.first().map_or(0, |(_, address)| address.port());
         let pool = Pool::new(workers(config)?).context("the pool's thread could not be started")?;

@@ -16,6 +16,7 @@ use super::folder::Folders;
 use super::process::{Forked, HELLO_TIMEOUT, Worker};
 use super::{Start, tree};
 use crate::control::{receive, send};
+use crate::orphans::Own;
 use crate::wire::{Fork, Hello, LONGEST_MESSAGE, Report, Setup};
 
 /// A fork takes milliseconds; a fork server that needs so long is stuck.
@@ -35,6 +36,7 @@ pub(super) struct Forker {
     births: Receiver<Result<(i32, OwnedFd), String>>,
     ends: Arc<Ends>,
     process: Child,
+    _own: Own,
 }
 
 /// How workers ended, by their numbers.
@@ -81,7 +83,9 @@ impl Forker {
         let (births_to, births) = mpsc::channel();
         let (ready_to, ready) = mpsc::channel();
         let ends = Arc::new(Ends::default());
-        let forker = Self { control: Arc::clone(&control), births, ends: Arc::clone(&ends), process };
+        let own = Own::new(process.id());
+        let forker =
+            Self { control: Arc::clone(&control), births, ends: Arc::clone(&ends), process, _own: own };
         std::thread::Builder::new()
             .name("forker".to_owned())
             .spawn(move || listen(&control, &ready_to, &births_to, &ends))?;
