@@ -73,6 +73,8 @@ impl Interpreter {
         PyModule::from_code(py, &source, c"<tabpy-rs>", c"_tabpy_rs_state")?;
         let source = CString::new(include_str!("python/place.py"))?;
         PyModule::from_code(py, &source, c"<tabpy-rs>", c"_tabpy_rs_place")?;
+        let source = CString::new(include_str!("python/reach.py"))?;
+        PyModule::from_code(py, &source, c"<tabpy-rs>", c"_tabpy_rs_reach")?;
         let source = CString::new(include_str!("python/prelude.py"))?;
         let prelude = PyModule::from_code(py, &source, c"<tabpy-rs>", c"_tabpy_rs")?;
         prelude.getattr("set_up_output")?.call0()?;

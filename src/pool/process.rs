@@ -157,14 +157,20 @@ impl Worker {
         }
         wire.set_read_timeout(None)?;
         wire.set_nonblocking(true)?;
-        self.watch = self.process.pid().and_then(|pid| warden.watch(pid));
+        self.watch = self.process.pid().and_then(|pid| warden.watch(self.number, pid, self.folder.path()));
         Ok(hello)
     }
 
-    pub(super) fn set_busy(&self, busy: bool) {
+    /// Says that a request begins, or that it has ended.
+    pub(super) fn next_turn(&self) {
         if let Some(watch) = &self.watch {
-            watch.set_busy(busy);
+            watch.next_turn();
         }
+    }
+
+    /// Whether the process is known to have ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.has_ended())
     }
 
     pub(super) fn is_at_home(&self, here: ThreadId) -> bool {
