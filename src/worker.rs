@@ -230,6 +230,7 @@ fn write_frame(mut stream: &UnixStream, id: u64, outcome: Outcome, body: &[u8]) 
         rows_in: u32::try_from(outcome.rows_in).unwrap_or(u32::MAX),
         rows_out: u32::try_from(outcome.rows_out).unwrap_or(u32::MAX),
         fits: outcome.fits,
+        last: outcome.last,
         body_length: body.len() as u64,
     }
     .encode();

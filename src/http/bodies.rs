@@ -86,13 +86,13 @@ impl Share {
     /// Makes the share as large as this, if there is so much.
     pub(super) fn try_grow(&mut self, bytes: usize) -> bool {
         let more = bytes.saturating_sub(self.bytes);
-        let taken = self.bodies.taken.fetch_add(more, Ordering::Relaxed);
-        if taken.saturating_add(more) <= self.bodies.limit {
+        let limit = self.bodies.limit;
+        let fits = |taken: usize| taken.checked_add(more).filter(|taken| *taken <= limit);
+        let grown = self.bodies.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
+        if grown {
             self.bytes += more;
-            return true;
         }
-        self.bodies.give_back(more);
-        false
+        grown
     }
 
     /// Makes it larger in any case.

@@ -23,7 +23,7 @@ const ERROR_ALLOWANCE: usize = 8 << 20;
 pub(super) struct Done {
     pub(super) reply: Reply,
     pub(super) body: Bytes,
-    /// More came than the reply: a farewell, or what no worker says.
+    /// No other script should meet the worker: it said so, or more came than the reply.
     pub(super) spoilt: bool,
 }
 
@@ -120,7 +120,7 @@ async fn receive(
         if let Some((reply, length)) = whole
             && received.len() >= length
         {
-            let spoilt = received.len() > length;
+            let spoilt = reply.last || received.len() > length;
             return Ok(Some(Done { reply, body: received.freeze().slice(wire::HEADER..length), spoilt }));
         }
         match wire.try_read_buf(&mut received) {
