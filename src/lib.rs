@@ -8,6 +8,7 @@ pub mod credentials;
 pub mod failure;
 pub mod healthcheck;
 pub mod http;
+pub mod memory;
 pub mod orphans;
 pub mod pool;
 pub mod python;

@@ -238,11 +238,12 @@ fn workers(config: &Config) -> anyhow::Result<Start> {
             max_response_bytes: pool.max_response_bytes,
             script_output_bytes: pool.script_output_bytes,
             worker_requests: pool.worker_requests,
-            allowance: Allowance {
-                memory_bytes: pool.worker_memory_bytes,
-                disk_bytes: pool.script_disk_bytes,
-                processes: pool.script_processes,
-            },
+            allowance: Allowance::new(
+                pool.worker_memory_bytes,
+                pool.script_processes,
+                pool.script_disk_bytes,
+                crate::memory::total(),
+            ),
         },
         setup: Setup {
             protocol: PROTOCOL,

@@ -42,7 +42,10 @@ impl Worker {
         self.served += 1;
         let id = unguessable(self.number, self.served);
         let last = std::mem::replace(&mut self.last_id, id);
+        let number = self.number;
         let (wire, output) = self.watched().map_err(|_| Lost::BeforeItBegan)?;
+        // What came after the last answer was printed by what that script left behind.
+        Printed::left_behind(number, limits.script_output_bytes).drain(output);
         let request = Request {
             task: job.task,
             id,

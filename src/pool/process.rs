@@ -20,8 +20,7 @@ use tokio::net::unix::pipe;
 use super::Start;
 use super::folder::{Folder, Folders};
 use super::forker::Ends;
-use super::warden::Warden;
-use super::watch::Watch;
+use super::warden::{Warden, Watch};
 use crate::orphans::Own;
 use crate::wire::{self, Hello, Reply, Request, Setup, Task};
 
@@ -160,19 +159,20 @@ impl Worker {
         }
         wire.set_read_timeout(None)?;
         wire.set_nonblocking(true)?;
-        self.watch = self.process.pid().and_then(|pid| warden.watch(pid, self.folder.path().to_owned()));
+        self.watch = self.process.pid().and_then(|pid| warden.watch(self.number, pid, self.folder.path()));
         Ok(hello)
     }
 
-    pub(super) fn set_busy(&self, busy: bool) {
+    /// Says that a request begins, or that it has ended.
+    pub(super) fn next_turn(&self) {
         if let Some(watch) = &self.watch {
-            watch.set_busy(busy.then_some(self.served + 1));
+            watch.next_turn();
         }
     }
 
-    /// Whether scripts have left more memory in use than a new worker would need.
-    pub(super) fn has_grown(&self) -> bool {
-        self.watch.as_ref().is_some_and(|watch| watch.has_grown())
+    /// Whether the process is known to have ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.has_ended())
     }
 
     pub(super) fn is_at_home(&self, here: ThreadId) -> bool {

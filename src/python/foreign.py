@@ -6,9 +6,12 @@ import ast
 
 # Methods that change the object they belong to.
 _CHANGING = frozenset(
-    "add append appendleft clear discard extend insert pop popitem register remove reverse setdefault sort update "
+    "add append appendleft clear discard extend insert pop popitem register register_error remove reverse setdefault sort update "
     "__delattr__ __delitem__ __setattr__ __setitem__".split()
 )
+
+# Functions that change the module they belong to.
+_REGISTERING = frozenset("register register_error".split())
 
 # Calls that may hand out a module or a class.
 _REVEALING = frozenset("getattr import_module type vars __import__ reload".split())
@@ -97,7 +100,7 @@ def _changes(node, foreign, modules):
         return False
     owner = node.func.value
     # A module's own function of that name, as in np.append(a, b), is no method.
-    if isinstance(owner, ast.Name) and owner.id in modules:
+    if isinstance(owner, ast.Name) and owner.id in modules and node.func.attr not in _REGISTERING:
         return False
     return _is_foreign(owner, foreign) and not _is_put_right(owner)
 
