@@ -83,7 +83,11 @@ fn run(only: &str, rows: u32) -> anyhow::Result<()> {
             let python = best(runs, || loads.call1((body.as_str(),)))?;
             let ours = best(runs, || json::parse(py, body.as_bytes()))?;
             let value = json::parse(py, body.as_bytes())?;
-            println!("{name:24} {} {}", compared(python, ours), written(runs, &value, &value, &dumps, &ignore)?);
+            println!(
+                "{name:24} {} {}",
+                compared(python, ours),
+                written(runs, &value, &value, &dumps, &ignore)?
+            );
         }
         for (name, expression) in ANSWERS.iter().filter(|(name, _)| name.contains(only)) {
             let value = evaluated(py, &names, expression)?;

@@ -46,6 +46,8 @@ pub struct Outcome {
     pub rows_out: usize,
     /// Whether Tableau can take the answer: as many rows as went in, or one for all of them.
     pub fits: bool,
+    /// Whether it is known already that no other script should meet this process.
+    pub last: bool,
 }
 
 /// The one interpreter of a worker process.
@@ -72,10 +74,13 @@ impl Interpreter {
     }
 
     fn prepare(py: Python<'_>, setup: &Setup) -> PyResult<(Self, Vec<String>)> {
-        let source = CString::new(include_str!("python/state.py"))?;
-        PyModule::from_code(py, &source, c"<tabpy-rs>", c"_tabpy_rs_state")?;
-        let source = CString::new(include_str!("python/place.py"))?;
-        PyModule::from_code(py, &source, c"<tabpy-rs>", c"_tabpy_rs_place")?;
+        for (name, source) in [
+            (c"_tabpy_rs_state", include_str!("python/state.py")),
+            (c"_tabpy_rs_place", include_str!("python/place.py")),
+            (c"_tabpy_rs_foreign", include_str!("python/foreign.py")),
+        ] {
+            PyModule::from_code(py, &CString::new(source)?, c"<tabpy-rs>", name)?;
+        }
         let source = CString::new(include_str!("python/prelude.py"))?;
         let prelude = PyModule::from_code(py, &source, c"<tabpy-rs>", c"_tabpy_rs")?;
         prelude.getattr("set_up_output")?.call0()?;
@@ -199,8 +204,11 @@ impl Interpreter {
             let columns = answer.first() == Some(&b'{');
             outcome.fits = columns || rows_in == 0 || outcome.rows_out == 1 || outcome.rows_out == rows_in;
             let heard = self.flush(py);
+            // Told with the reply, so that another worker is made at once; the rest is looked into afterwards.
+            outcome.last = !heard || risk.is_beyond_repair() || risk != Risk::NONE && self.has_company(py);
+            let last = outcome.last;
             let replied = reply(outcome, answer);
-            (replied, heard && self.is_right(py, risk))
+            (replied, !last && self.is_right(py, risk))
         })
     }
 
@@ -298,8 +306,7 @@ impl Interpreter {
     fn is_right(&self, py: Python<'_>, risk: Risk) -> bool {
         interpreter::restore_collector();
         // Libraries leave threads and processes behind without the script's naming any.
-        let threads = self.thread_count.bind(py).call0().and_then(|count| count.extract::<usize>());
-        if !matches!(threads, Ok(0)) || has_children() {
+        if self.has_company(py) {
             return false;
         }
         if risk == Risk::NONE {
@@ -308,6 +315,12 @@ impl Interpreter {
         let Some(state) = &self.state else { return false };
         let restored = state.bind(py).call_method1("restore", (risk.0,));
         restored.and_then(|restored| restored.extract()).unwrap_or(false)
+    }
+
+    /// Whether there are threads or child processes.
+    fn has_company(&self, py: Python<'_>) -> bool {
+        let threads = self.thread_count.bind(py).call0().and_then(|count| count.extract::<usize>());
+        !matches!(threads, Ok(0)) || has_children()
     }
 }
 
@@ -327,7 +340,7 @@ enum Trouble {
 impl Outcome {
     /// Without rows.
     pub fn of(status: u16) -> Self {
-        Self { status, rows_in: 0, rows_out: 0, fits: true }
+        Self { status, rows_in: 0, rows_out: 0, fits: true, last: false }
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) use confine::hide_memory;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::pages;
+use crate::large_pages;
 use crate::python::{Interpreter, Outcome, Surroundings};
 use crate::temporary;
 use crate::wire::{self, Hello, Reply, Request, Setup, Task};
@@ -193,6 +193,11 @@ fn leave_the_server() -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     // A session of its own: what the terminal sends is for the server, and one kill reaches all.
     rustix::process::setsid()?;
+    // What a script detaches stays in the worker's tree, where its memory counts and it is found.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    // Where memory runs out, the kernel is to choose what can be replaced in milliseconds. One that
+    // does not take this chooses by size, which is mostly the same.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     rustix::thread::set_name(c"tabpy-worker")?;
     Ok(())
 }
@@ -230,7 +235,7 @@ fn read_frame(stream: &UnixStream, buffer: &mut Vec<u8>) -> anyhow::Result<Optio
         .ok_or(wire::BrokenWire)?;
     if buffer.len() < whole {
         buffer.reserve_exact(whole - buffer.len());
-        pages::prefer_large(buffer.spare_capacity_mut());
+        large_pages::prefer(buffer.spare_capacity_mut());
         read_until(stream, buffer, whole)?;
     }
     // The front never sends the next request before it has the answer to this one.
@@ -261,6 +266,7 @@ fn write_frame(mut stream: &UnixStream, id: u64, outcome: Outcome, body: &[u8]) 
         rows_in: u32::try_from(outcome.rows_in).unwrap_or(u32::MAX),
         rows_out: u32::try_from(outcome.rows_out).unwrap_or(u32::MAX),
         fits: outcome.fits,
+        last: outcome.last,
         body_length: body.len() as u64,
     }
     .encode();

@@ -12,7 +12,7 @@ use tokio::net::unix::pipe;
 use super::output::Printed;
 use super::process::Worker;
 use super::{Job, Limits};
-use crate::pages;
+use crate::large_pages;
 use crate::wire::{self, Reply, Request};
 
 /// Enough for the reply to a tiny request, header included.
@@ -24,7 +24,7 @@ const ERROR_ALLOWANCE: usize = 8 << 20;
 pub(super) struct Done {
     pub(super) reply: Reply,
     pub(super) body: Bytes,
-    /// More came than the reply: a farewell, or what no worker says.
+    /// No other script should meet the worker: it said so, or more came than the reply.
     pub(super) spoilt: bool,
 }
 
@@ -43,7 +43,10 @@ impl Worker {
         self.served += 1;
         let id = unguessable(self.number, self.served);
         let last = std::mem::replace(&mut self.last_id, id);
+        let number = self.number;
         let (wire, output) = self.watched().map_err(|_| Lost::BeforeItBegan)?;
+        // What came after the last answer was printed by what that script left behind.
+        Printed::left_behind(number, limits.script_output_bytes).drain(output);
         let request = Request {
             task: job.task,
             id,
@@ -113,13 +116,13 @@ async fn receive(
                 return Ok(None);
             };
             received.reserve((wire::HEADER + length).saturating_sub(received.len()));
-            pages::prefer_large(received.spare_capacity_mut());
+            large_pages::prefer(received.spare_capacity_mut());
             whole = Some((reply, wire::HEADER + length));
         }
         if let Some((reply, length)) = whole
             && received.len() >= length
         {
-            let spoilt = received.len() > length;
+            let spoilt = reply.last || received.len() > length;
             return Ok(Some(Done { reply, body: received.freeze().slice(wire::HEADER..length), spoilt }));
         }
         match wire.try_read_buf(&mut received) {

@@ -1,7 +1,10 @@
 //! The arenas in which CPython keeps its small objects. CPython gives them back as soon as they are
 //! empty, and takes them anew for the next large request, at a page fault for every four kilobytes:
 //! here some are kept, until the process has been idle. In a worker they lie in large pages.
-#![expect(unsafe_code, reason = "CPython asks for its arenas through function pointers, and they are mapped memory")]
+#![expect(
+    unsafe_code,
+    reason = "CPython asks for its arenas through function pointers, and they are mapped memory"
+)]
 
 use std::ffi::c_void;
 use std::ptr::null_mut;
@@ -10,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use pyo3::ffi;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
-use crate::pages::LARGE;
+use crate::large_pages::LARGE;
 
 /// CPython's size of an arena since 3.10.
 const ARENA: usize = 1 << 20;
@@ -55,7 +58,11 @@ fn lock() -> MutexGuard<'static, Arenas> {
 }
 
 extern "C" fn allocate(_: *mut c_void, size: usize) -> *mut c_void {
-    if size == ARENA { lock().take().map_or(null_mut(), Arena::pointer) } else { map(size).unwrap_or(null_mut()) }
+    if size == ARENA {
+        lock().take().map_or(null_mut(), Arena::pointer)
+    } else {
+        map(size).unwrap_or(null_mut())
+    }
 }
 
 extern "C" fn release(_: *mut c_void, arena: *mut c_void, size: usize) {

@@ -27,6 +27,11 @@ pub(super) struct Risk(pub(super) u8);
 
 impl Risk {
     pub(super) const NONE: Self = Self(0);
+
+    pub(super) fn is_beyond_repair(self) -> bool {
+        const BEYOND_REPAIR: u8 = 8;
+        self.0 & BEYOND_REPAIR != 0
+    }
 }
 
 /// Compiled scripts by their text and their number of arguments.

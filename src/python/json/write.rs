@@ -23,7 +23,7 @@ use pyo3::prelude::*;
 pub(super) use known::Known;
 
 use super::WriteError;
-use crate::pages;
+use crate::large_pages;
 
 /// Python's own limit comes first unless a script has raised it; this one guards the C stack.
 const MAX_DEPTH: usize = 1000;
@@ -125,7 +125,7 @@ impl<'py> Writer<'_, 'py> {
         // A little more, since a sample is only that; and never more than may be written.
         let rest = (rest + rest / 16).min(self.limit.saturating_sub(self.out.len()));
         if rest >= WORTH_FORESEEING && self.out.try_reserve(rest).is_ok() {
-            pages::prefer_large(self.out.spare_capacity_mut());
+            large_pages::prefer(self.out.spare_capacity_mut());
         }
     }
 

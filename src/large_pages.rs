@@ -13,7 +13,7 @@ pub(crate) const LARGE: usize = 2 << 20;
 const WORTH_IT: usize = 2 * LARGE;
 
 /// Asks for large pages where a buffer, or the spare part of one, is yet to be filled.
-pub(crate) fn prefer_large(buffer: &mut [MaybeUninit<u8>]) {
+pub(crate) fn prefer(buffer: &mut [MaybeUninit<u8>]) {
     if buffer.len() < WORTH_IT {
         return;
     }
@@ -33,9 +33,9 @@ mod tests {
     fn advice_changes_nothing_that_is_written() {
         let mut buffer: Vec<u8> = Vec::with_capacity(5 * LARGE + 12345);
         buffer.extend_from_slice(b"before");
-        prefer_large(buffer.spare_capacity_mut());
+        prefer(buffer.spare_capacity_mut());
         buffer.resize(5 * LARGE, b'x');
-        prefer_large(buffer.spare_capacity_mut());
+        prefer(buffer.spare_capacity_mut());
         assert!(buffer.starts_with(b"before") && buffer[6..].iter().all(|byte| *byte == b'x'));
     }
 }
