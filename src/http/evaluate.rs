@@ -9,7 +9,7 @@ use super::service::Service;
 use super::{Handled, answer, body, client};
 use crate::config::Timeout;
 use crate::failure::Failure;
-use crate::pool::Job;
+use crate::pool::{Body, Job};
 use crate::telemetry::{Record, Work};
 use crate::wire::Task;
 
@@ -70,8 +70,8 @@ pub(super) async fn work(
              results\")"
         );
     }
-    if answer.status >= 400 {
-        log_error(answer.status, &answer.body);
+    if let (400.., Body::Whole(body)) = (answer.status, &answer.body) {
+        log_error(answer.status, body);
     }
     let response: HttpResponse = answer::json_for(request, answer.status, answer.body).await;
     Ok(response)

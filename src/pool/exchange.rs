@@ -5,14 +5,14 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::OnceLock;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes, BytesMut};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::output::Printed;
 use super::process::Worker;
 use super::{Job, Limits};
-use crate::large_pages;
 use crate::wire::{self, Reply, Request};
 
 /// Enough for the reply to a tiny request, header included.
@@ -21,9 +21,21 @@ const FIRST_READ: usize = 4096;
 /// Error bodies may be longer than the answer that was allowed.
 const ERROR_ALLOWANCE: usize = 8 << 20;
 
+/// A longer answer is passed on before it is whole.
+const LONG: usize = 256 << 10;
+
+/// As much of a long answer is read at once. The C library keeps pieces of this size for the next ones.
+const PART: usize = 96 << 10;
+
+/// A longer body is not kept once it was sent: a worker that has read so much has begun.
+const BEGUN: usize = 1 << 20;
+
 pub(super) struct Done {
     pub(super) reply: Reply,
+    /// What has come of the answer.
     pub(super) body: Bytes,
+    /// How much is still to come.
+    pub(super) missing: usize,
     /// No other script should meet the worker: it said so, or more came than the reply.
     pub(super) spoilt: bool,
 }
@@ -39,7 +51,7 @@ pub(super) enum Lost {
 }
 
 impl Worker {
-    pub(super) async fn exchange(&mut self, job: &Job, limits: &Limits) -> Result<Done, Lost> {
+    pub(super) async fn exchange(&mut self, job: &mut Job, limits: &Limits) -> Result<Done, Lost> {
         self.served += 1;
         let id = unguessable(self.number, self.served);
         let last = std::mem::replace(&mut self.last_id, id);
@@ -59,6 +71,9 @@ impl Worker {
             return Err(Lost::BeforeItBegan);
         }
         send(wire, &request, job).await.map_err(|_| Lost::BeforeItBegan)?;
+        if job.body.len() > BEGUN {
+            job.body = Bytes::new();
+        }
         let mut printed = Printed::new(limits.script_output_bytes);
         let received = receive(wire, output, &mut printed, limits.max_response_bytes).await;
         // What was printed before the reply is in the pipe by now.
@@ -72,6 +87,29 @@ impl Worker {
             Ok(None) => Err(Lost::Garbled),
             Err(_) => Err(Lost::Ended),
         }
+    }
+
+    /// Reads the rest of a long answer, and passes it on in parts.
+    pub(super) async fn pass_on(
+        &mut self,
+        mut missing: usize,
+        parts: &UnboundedSender<Bytes>,
+    ) -> io::Result<()> {
+        let (wire, _) = self.watched()?;
+        while missing > 0 {
+            let mut part = BytesMut::with_capacity(PART.min(missing));
+            match wire.try_read_buf(&mut (&mut part).limit(missing)) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(length) => {
+                    missing -= length;
+                    // A client that has left does not keep the worker from being read to the end.
+                    let _ = parts.send(part.freeze());
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => wire.readable().await?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -115,15 +153,20 @@ async fn receive(
             else {
                 return Ok(None);
             };
+            if reply.status == 200 && length > LONG {
+                let begun = received.split_off(wire::HEADER).freeze();
+                let Some(missing) = length.checked_sub(begun.len()) else { return Ok(None) };
+                return Ok(Some(Done { reply, body: begun, missing, spoilt: reply.last }));
+            }
             received.reserve((wire::HEADER + length).saturating_sub(received.len()));
-            large_pages::prefer(received.spare_capacity_mut());
             whole = Some((reply, wire::HEADER + length));
         }
         if let Some((reply, length)) = whole
             && received.len() >= length
         {
             let spoilt = reply.last || received.len() > length;
-            return Ok(Some(Done { reply, body: received.freeze().slice(wire::HEADER..length), spoilt }));
+            let body = received.freeze().slice(wire::HEADER..length);
+            return Ok(Some(Done { reply, body, missing: 0, spoilt }));
         }
         match wire.try_read_buf(&mut received) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
