@@ -13,6 +13,7 @@ mod command_line;
 mod deadline;
 mod death;
 mod evaluate;
+mod large;
 mod limits;
 mod logs;
 mod openness;
