@@ -116,7 +116,7 @@ fn serve(
                 }
             }
             Task::Query => interpreter.query(&String::from_utf8_lossy(name), body, reply)?,
-            Task::Setup => bail!(wire::BrokenWire),
+            Task::Setup | Task::Load => bail!(wire::BrokenWire),
         }
         if tidy(interpreter, places).is_err() {
             return say_goodbye(stream, request.id);

@@ -13,6 +13,15 @@ use crate::pool::Job;
 use crate::telemetry::{Record, Work};
 use crate::wire::Task;
 
+/// What a client wants of a worker.
+pub(super) struct Call {
+    pub(super) task: Task,
+    /// The function's name, and the version that is asked for, for a query.
+    pub(super) name: String,
+    pub(super) version: u32,
+    pub(super) body: Bytes,
+}
+
 pub(super) async fn evaluate(
     request: HttpRequest,
     payload: web::Payload,
@@ -24,20 +33,16 @@ pub(super) async fn evaluate(
                        administrator.";
         return Err(Failure::new(404, message).into());
     }
-    work(&request, &service, Task::Evaluate, String::new(), body, &service.evaluate_timeout).await
+    let call = Call { task: Task::Evaluate, name: String::new(), version: 0, body };
+    work(&request, &service, call, &service.evaluate_timeout).await
 }
 
 /// Has the pool do a task, within a timeout that begins now, with the last byte of the body.
-pub(super) async fn work(
-    request: &HttpRequest,
-    service: &Service,
-    task: Task,
-    name: String,
-    body: Bytes,
-    timeout: &Timeout,
-) -> Handled {
+pub(super) async fn work(request: &HttpRequest, service: &Service, call: Call, timeout: &Timeout) -> Handled {
     let deadline = Instant::now() + timeout.duration;
-    let running = service.pool.run(Job { task, name, body, deadline });
+    let Call { task, name, version, body } = call;
+    let generation = service.generation();
+    let running = service.pool.run(Job { task, name, version, generation, body, deadline });
     let outcome = tokio::select! {
         biased;
         outcome = running => outcome,

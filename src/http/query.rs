@@ -13,5 +13,6 @@ pub(super) async fn query(
     service: web::Data<Service>,
 ) -> Handled {
     let body = body::read(&request, payload, service.max_request_bytes, service.gzip).await?;
-    evaluate::work(&request, &service, Task::Query, name.into_inner(), body, &service.query_timeout).await
+    let call = evaluate::Call { task: Task::Query, name: name.into_inner(), version: 0, body };
+    evaluate::work(&request, &service, call, &service.query_timeout).await
 }

@@ -7,6 +7,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
 use super::forker::Forker;
 use super::process::Worker;
 use super::{Shared, State, tree};
@@ -14,6 +16,8 @@ use super::{Shared, State, tree};
 pub(super) enum Order {
     /// One more worker, not before `at`.
     Start { at: Instant },
+    /// One worker that the pool does not count, for whoever gets it.
+    Lend { to: oneshot::Sender<Result<Worker, String>> },
     /// Somebody has begun to wait.
     Look,
 }
@@ -43,10 +47,12 @@ pub(super) fn run(pool: Weak<Shared>, orders: Receiver<Order>) -> std::io::Resul
     std::thread::Builder::new().name("starter".to_owned()).spawn(move || {
         let mut pending: Vec<Instant> = Vec::new();
         let mut forker = None;
+        let mut lent = Vec::new();
         let mut pause = Duration::ZERO;
         loop {
             match orders.recv_timeout(pause) {
                 Ok(Order::Start { at }) => pending.push(at),
+                Ok(Order::Lend { to }) => lent.push(to),
                 Ok(Order::Look) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -55,6 +61,9 @@ pub(super) fn run(pool: Weak<Shared>, orders: Receiver<Order>) -> std::io::Resul
             let due = pending.extract_if(.., |at| *at <= now).count();
             for _ in 0..due {
                 start(&shared, &mut forker);
+            }
+            for to in lent.drain(..) {
+                lend(&shared, &mut forker, to);
             }
             shared.fit();
             pause = if !pending.is_empty() || shared.is_awaited() { TICK } else { SLOW_TICK };
@@ -66,6 +75,34 @@ pub(super) fn run(pool: Weak<Shared>, orders: Receiver<Order>) -> std::io::Resul
 
 fn start(shared: &Arc<Shared>, forker: &mut Option<Forker>) {
     let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+    let worker = match make(shared, forker, number) {
+        Ok(worker) => worker,
+        Err(reason) => return shared.failed(number, &reason),
+    };
+    // Getting ready may take a second; several workers do it side by side.
+    let for_thread = Arc::clone(shared);
+    if let Err(reason) = in_thread(move || for_thread.greet(number, worker)) {
+        shared.failed(number, &reason);
+    }
+}
+
+/// A worker for one purpose. It ends with its handle, which whoever asked for it may have given up by now.
+fn lend(shared: &Arc<Shared>, forker: &mut Option<Forker>, to: oneshot::Sender<Result<Worker, String>>) {
+    let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+    let mut worker = match make(shared, forker, number) {
+        Ok(worker) => worker,
+        Err(reason) => return drop(to.send(Err(reason))),
+    };
+    let for_thread = Arc::clone(shared);
+    // A thread that could not be started drops the sender, which tells as much.
+    let _ = in_thread(move || {
+        let greeted = worker.greet(&for_thread.start, &for_thread.warden);
+        let _ = to.send(greeted.map(|_| worker).map_err(|error| format!("{error:#}")));
+    });
+}
+
+/// A worker's process, which has yet to say hello.
+fn make(shared: &Shared, forker: &mut Option<Forker>, number: u64) -> Result<Worker, String> {
     // A fork server that has died since is replaced at once.
     let mut forked = fork(shared, forker, number);
     if forked.is_err() && forker.is_some() {
@@ -77,20 +114,13 @@ fn start(shared: &Arc<Shared>, forker: &mut Option<Forker>) {
         tracing::warn!(worker = number, "starting a worker plainly, which takes longer: {error:#}");
         Ok(Worker::start(number, &shared.start).map_err(|error: std::io::Error| error.to_string()))
     });
-    let worker = match made.and_then(|made| made.map_err(anyhow::Error::msg)) {
-        Ok(worker) => worker,
-        Err(error) => {
-            return shared.failed(number, &format!("A worker process could not be started: {error}"));
-        }
-    };
-    // Getting ready may take a second; several workers do it side by side.
-    let for_thread = Arc::clone(shared);
-    let greeting = std::thread::Builder::new()
-        .name("greeter".to_owned())
-        .spawn(move || for_thread.greet(number, worker));
-    if let Err(error) = greeting {
-        shared.failed(number, &format!("A thread could not be started: {error}"));
-    }
+    made.and_then(|made| made.map_err(anyhow::Error::msg))
+        .map_err(|error| format!("A worker process could not be started: {error}"))
+}
+
+fn in_thread(work: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    let started = std::thread::Builder::new().name("greeter".to_owned()).spawn(work);
+    started.map(drop).map_err(|error| format!("A thread could not be started: {error}"))
 }
 
 fn end(forker: &mut Option<Forker>) {
