@@ -2,14 +2,15 @@
 
 use std::time::Instant;
 
-use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage as _, HttpRequest, web};
 use bytes::Bytes;
 
+use super::answer::Refusal;
 use super::service::Service;
 use super::{Handled, answer, body, client};
 use crate::config::Timeout;
 use crate::failure::Failure;
-use crate::pool::Job;
+use crate::pool::{Answer, Job, Trouble};
 use crate::telemetry::{Record, Work};
 use crate::wire::Task;
 
@@ -34,11 +35,23 @@ pub(super) async fn evaluate(
         return Err(Failure::new(404, message).into());
     }
     let call = Call { task: Task::Evaluate, name: String::new(), version: 0, body };
-    work(&request, &service, call, &service.evaluate_timeout).await
+    let answer = work(&request, &service, call, &service.evaluate_timeout, as_for_script).await?;
+    Ok(answer::json_for(&request, answer.status, answer.body).await)
 }
 
-/// Has the pool do a task, within a timeout that begins now, with the last byte of the body.
-pub(super) async fn work(request: &HttpRequest, service: &Service, call: Call, timeout: &Timeout) -> Handled {
+fn as_for_script(trouble: Trouble, timeout: &str) -> Failure {
+    trouble.failure(|| format!("User defined script timed out. Timeout is set to {timeout} s."))
+}
+
+/// Has the pool do a task, within a timeout that begins now, with the last byte of the body. Where there is no
+/// answer, `failure` has the words for why, and gets the timeout as it was set.
+pub(super) async fn work(
+    request: &HttpRequest,
+    service: &Service,
+    call: Call,
+    timeout: &Timeout,
+    failure: impl FnOnce(Trouble, &str) -> Failure,
+) -> Result<Answer, Refusal> {
     let deadline = Instant::now() + timeout.duration;
     let Call { task, name, version, body } = call;
     let generation = service.generation();
@@ -52,8 +65,7 @@ pub(super) async fn work(request: &HttpRequest, service: &Service, call: Call, t
     let answer = match outcome {
         Ok(answer) => answer,
         Err(trouble) => {
-            let failure = trouble
-                .failure(|| format!("User defined script timed out. Timeout is set to {} s.", timeout.text));
+            let failure = failure(trouble, &timeout.text);
             tracing::warn!(status = failure.status, info = failure.info, "{}", failure.message);
             return Err(failure.into());
         }
@@ -78,8 +90,7 @@ pub(super) async fn work(request: &HttpRequest, service: &Service, call: Call, t
     if answer.status >= 400 {
         log_error(answer.status, &answer.body);
     }
-    let response: HttpResponse = answer::json_for(request, answer.status, answer.body).await;
-    Ok(response)
+    Ok(answer)
 }
 
 /// Nobody reads this; the log shows its status, which is nginx's for the same.
@@ -91,6 +102,7 @@ fn left() -> Failure {
 fn log_error(status: u16, body: &[u8]) {
     let error: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let text = |key| error.as_ref().and_then(|error| error[key].as_str()).unwrap_or_default();
-    let kind = text("info").split_once(" : ").map_or_else(|| text("message"), |(kind, _)| kind);
+    let info = error.as_ref().and_then(|error| error["info"]["error"].as_str()).unwrap_or(text("info"));
+    let kind = info.split_once(" : ").map_or_else(|| text("message"), |(kind, _)| kind);
     tracing::warn!(status, error = kind, "the request failed");
 }

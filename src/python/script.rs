@@ -27,7 +27,19 @@ pub(super) struct Risk(pub(super) u8);
 
 impl Risk {
     pub(super) const NONE: Self = Self(0);
+    /// Loading a function: the process, objects, random numbers, settings.
+    pub(super) const LOADING: Self = Self(1 | OBJECTS | 4 | 16);
+
+    pub(super) fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(super) fn is_about_objects(self) -> bool {
+        self.0 & OBJECTS != 0
+    }
 }
+
+const OBJECTS: u8 = 2;
 
 /// Compiled scripts by their text and their number of arguments.
 #[derive(Default)]
