@@ -240,6 +240,12 @@ def raised(name, function, arguments, named, error):
     return failed(name, _tabpy_rs.bounded(text) + _tabpy_rs.setting_behind(error))
 
 
+def unwritten(name, error):
+    """The failure of a query whose result cannot be written."""
+    text = _tabpy_rs.bounded(f"{type(error).__name__} : {_text(error)}")
+    return Failed(message="Error processing query", info=f"{text} (in what function '{name}' returned)")
+
+
 def _is_misfit(function, arguments, named, error):
     # A function that was entered has a frame.
     if error.__traceback__ is not None:

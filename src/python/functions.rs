@@ -156,6 +156,16 @@ impl Functions {
         }
     }
 
+    /// The failure of a query whose result is no JSON.
+    pub(super) fn unwritten<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        error: &PyErr,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.helpers.bind(py).call_method1(intern!(py, "unwritten"), (name, error.value(py)))
+    }
+
     /// Loads an object, which need not be in the index, and gives what is told of its functions.
     pub(super) fn try_out<'py>(&self, py: Python<'py>, trial: &Trial) -> PyResult<Bound<'py, PyAny>> {
         let folder = catalogue::object(&self.catalogue, &trial.object);
@@ -332,8 +342,12 @@ impl TabPy {
         let arguments = PyTuple::new(py, arguments)?;
         match self.functions.call(py, name, 0, &arguments, named.as_ref())? {
             Called::Returned { result, name, version } => {
+                let response = match copy(&result) {
+                    Ok(response) => response,
+                    Err(error) => return self.functions.unwritten(py, &name, &error),
+                };
                 let answer = PyDict::new(py);
-                answer.set_item(intern!(py, "response"), copy(&result)?)?;
+                answer.set_item(intern!(py, "response"), response)?;
                 answer.set_item(intern!(py, "version"), version)?;
                 answer.set_item(intern!(py, "model"), name)?;
                 answer.set_item(intern!(py, "uuid"), uuid::random())?;

@@ -95,7 +95,11 @@ impl Interpreter {
         let before = answer.len();
         if let Err(error) = json::write(&result, answer, limit) {
             return match error {
-                json::WriteError::Python(error) => Err(error),
+                json::WriteError::Python(error) => {
+                    answer.clear();
+                    write(&self.functions.unwritten(py, &name, &error)?, answer, usize::MAX)?;
+                    Ok(Outcome::of(500))
+                }
                 json::WriteError::TooLarge => {
                     let failure = super::too_large(limit, "function");
                     *answer = failure.body();
