@@ -89,7 +89,7 @@ impl Interpreter {
         let functions = Arc::new(Functions::new(setup.catalogue.clone(), helpers.clone().unbind()));
         let tabpy = Py::new(py, TabPy::new(Arc::clone(&functions), setup.max_response_bytes))?.into_any();
         helpers.setattr("TABPY", &tabpy)?;
-        helpers.setattr("FOLDER", setup.catalogue.join(""))?;
+        helpers.setattr("FOLDER", setup.catalogue.join("").to_string_lossy())?;
         modules::offer(py)?;
         prelude.getattr("set_up_output")?.call0()?;
         prelude.getattr("keep_signals")?.call0()?;

@@ -28,16 +28,17 @@ def _code(*parts):
     except (TypeError, ValueError):
         # Python 3.11 has added two parts to what a code object is made of.
         raise WrongPython(_OLDER if len(parts) < 18 else "another version of Python") from None
-    if not _runs_here(code):
+    # The code object would give its bytecode as if every cache were in its place.
+    if not _runs_here(parts[6]):
         raise WrongPython("another version of Python")
     return code
 
 
-def _runs_here(code):
+def _runs_here(bytecode):
     """Whether bytecode is laid out as this Python's: known instructions, and room for each one's cache."""
     if sys.version_info < (3, 11):
-        return all(not dis.opname[op].startswith("<") for op in code.co_code[::2])
-    bytecode, place, resumes = code.co_code, 0, False
+        return all(not dis.opname[op].startswith("<") for op in bytecode[::2])
+    place, resumes = 0, False
     caches = _caches()
     while place < len(bytecode):
         operation = bytecode[place]

@@ -118,7 +118,7 @@ impl Functions {
             Ok(loaded) => loaded,
             Err(error) => {
                 let failure =
-                    helpers.call_method1(intern!(py, "not_loaded"), (&found.name, error.value(py)))?;
+                    helpers.call_method1(intern!(py, "not_loaded"), (&found.name, error.into_value(py)))?;
                 return Ok(Called::Failed { status: 500, failure });
             }
         };
@@ -127,7 +127,9 @@ impl Functions {
             Ok(result) => Ok(Called::Returned { result, name: found.name, version: found.version }),
             Err(error) => {
                 let named = named.cloned().unwrap_or_else(|| PyDict::new(py));
-                let told = (&found.name, function, arguments, named, error.value(py));
+                // With its traceback.
+                let error = error.into_value(py);
+                let told = (&found.name, function, arguments, named, error);
                 let failure = helpers.call_method1(intern!(py, "raised"), told)?;
                 Ok(Called::Failed { status: 500, failure })
             }
@@ -301,7 +303,7 @@ fn within_limits<'py>(call: impl FnOnce() -> PyResult<Bound<'py, PyAny>>) -> PyR
 }
 
 /// The `tabpy` of scripts. It has no attributes that a script could set.
-#[pyclass(frozen, module = "tabpy", name = "TabPy")]
+#[pyclass(frozen, immutable_type, module = "tabpy", name = "TabPy")]
 pub(super) struct TabPy {
     functions: Arc<Functions>,
     max_response_bytes: usize,

@@ -142,9 +142,11 @@ class State:
 
     def _put_process_right(self):
         if os.environ != self.environment:
+            zone = os.environ.get("TZ")
             os.environ.clear()
             os.environ.update(self.environment)
-            time.tzset()
+            if zone != self.environment.get("TZ"):
+                self._put_zone_right()
         os.chdir(self.directory)
         os.umask(self.umask)
         sys.setrecursionlimit(self.recursion_limit)
@@ -161,6 +163,12 @@ class State:
             numpy = sys.modules["numpy"]
             numpy.seterr(**self.numpy_errors[0])
             numpy.seterrcall(self.numpy_errors[1])
+
+    def _put_zone_right(self):
+        time.tzset()
+        # The same zone again, in new objects.
+        known = self.contents[[module for _, module in self.modules].index(time)]
+        known.update((name, getattr(time, name)) for name in ("tzname", "timezone", "altzone", "daylight"))
 
 
 def _settle(now, before, accept):

@@ -61,7 +61,11 @@ impl Catalogue {
     }
 
     pub fn add(&mut self, name: &str, content: Content) {
-        let function = self.index.functions.entry(name.to_owned()).or_insert(Function { current: 0, versions: BTreeMap::new() });
+        let function = self
+            .index
+            .functions
+            .entry(name.to_owned())
+            .or_insert(Function { current: 0, versions: BTreeMap::new() });
         function.current += 1;
         function.versions.insert(function.current, Version { content, uuid: String::new() });
         self.publish();
@@ -169,12 +173,8 @@ impl Worker {
 
     /// Loads an object as before a deploy; the worker ends after it.
     pub fn try_out(&mut self, object: &str, kind: Kind, function: Option<&str>) -> Answer {
-        let trial = Trial {
-            object: object.to_owned(),
-            kind,
-            function: function.map(str::to_owned),
-            python: None,
-        };
+        let trial =
+            Trial { object: object.to_owned(), kind, function: function.map(str::to_owned), python: None };
         self.ask(Request::plain(Task::Load, 0, 0), "", serde_json::to_vec(&trial).unwrap())
     }
 
@@ -242,7 +242,10 @@ impl Answer {
     #[track_caller]
     pub fn failed(&self, name: &str) -> String {
         let told = self.json();
-        assert_eq!((self.status, &told["message"]), (500, &Value::from(format!("Error querying function '{name}'"))));
+        assert_eq!(
+            (self.status, &told["message"]),
+            (500, &Value::from(format!("Error querying function '{name}'")))
+        );
         assert_eq!(told["info"]["uri"], name);
         assert_eq!(told["info"]["type"], "QueryFailed");
         told["info"]["error"].as_str().unwrap().to_owned()
