@@ -9,5 +9,6 @@ mod calling;
 mod loading;
 mod shipped;
 mod state;
+mod tools;
 mod trial;
 mod worker;

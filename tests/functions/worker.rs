@@ -30,10 +30,6 @@ impl Catalogue {
         self.folder.path()
     }
 
-    pub fn generation(&self) -> u64 {
-        self.index.generation
-    }
-
     /// A folder for one object, and its id.
     pub fn object(&mut self) -> (String, PathBuf) {
         self.objects += 1;
@@ -217,6 +213,10 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
+        // A worker leads a group, in which what its scripts started is, too.
+        if let Some(group) = rustix::process::Pid::from_raw(self.process.id() as i32) {
+            let _gone = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
         let _ended = self.process.kill();
         let _status = self.process.wait();
     }
