@@ -12,6 +12,7 @@ mod output;
 mod process;
 mod starter;
 mod tree;
+mod trial;
 mod warden;
 
 use std::collections::VecDeque;
@@ -21,7 +22,7 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::failure::Failure;
 use crate::wire::{Setup, Task};
@@ -57,6 +58,8 @@ pub struct Limits {
     pub script_output_bytes: usize,
     /// Requests after which a worker is replaced.
     pub worker_requests: u64,
+    /// How long a function may take to load before it is put in force.
+    pub trial_timeout: Duration,
     pub allowance: Allowance,
 }
 
@@ -87,6 +90,10 @@ pub struct Job {
     pub task: Task,
     /// The function's name, for a query.
     pub name: String,
+    /// The version of it that is asked for; 0 for the current one.
+    pub version: u32,
+    /// The newest generation of deployed functions.
+    pub generation: u64,
     pub body: Bytes,
     /// When the client gets its answer at the latest.
     pub deadline: Instant,
@@ -132,6 +139,8 @@ struct Shared {
     state: Mutex<State>,
     starter: mpsc::Sender<starter::Order>,
     warden: Arc<Warden>,
+    /// Functions that may be tried at once.
+    trials: Semaphore,
 }
 
 #[derive(Default)]
@@ -178,7 +187,8 @@ impl Pool {
         let (starter, orders) = mpsc::channel();
         let workers = start.limits.workers;
         let warden = Warden::start(start.limits.allowance, starter.clone())?;
-        let shared = Arc::new(Shared { start, state: Mutex::new(State::default()), starter, warden });
+        let trials = Semaphore::new(trial::AT_ONCE);
+        let shared = Arc::new(Shared { start, state: Mutex::new(State::default()), starter, warden, trials });
         starter::run(Arc::downgrade(&shared), orders)?;
         for _ in 0..workers {
             shared.order_start(Duration::ZERO);

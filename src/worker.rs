@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 pub(crate) use confine::hide_memory;
 
-use crate::python::{Interpreter, Outcome, Surroundings};
+use crate::python::{Interpreter, Outcome, Surroundings, Wanted};
 use crate::temporary;
 use crate::wire::{self, Hello, Reply, Request, Setup, Task};
 
@@ -107,18 +107,24 @@ fn serve(
             write_frame(stream, request.id, outcome, body)
         };
         let (name, body) = buffer[wire::HEADER..].split_at(request.name_length as usize);
-        match request.task {
+        let right = match request.task {
             Task::Evaluate => {
-                let (replied, right) = interpreter.evaluate(body, reply);
+                let (replied, right) = interpreter.evaluate(body, request.generation, reply);
                 replied?;
-                if !right {
-                    return say_goodbye(stream, request.id);
-                }
+                right
             }
-            Task::Query => interpreter.query(&String::from_utf8_lossy(name), body, reply)?,
+            Task::Query => {
+                let name = String::from_utf8_lossy(name);
+                let wanted = Wanted { name: &name, version: request.version, generation: request.generation };
+                let (replied, right) = interpreter.query(&wanted, body, reply);
+                replied?;
+                right
+            }
+            // A worker for a trial serves nobody else.
+            Task::Load => return interpreter.try_out(body, reply),
             Task::Setup => bail!(wire::BrokenWire),
-        }
-        if tidy(interpreter, places).is_err() {
+        };
+        if !right || tidy(interpreter, places).is_err() {
             return say_goodbye(stream, request.id);
         }
         if buffer.capacity() > KEPT_BUFFER {

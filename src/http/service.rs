@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use actix_web::dev::ServiceResponse;
 use actix_web::http::header::TryIntoHeaderValue as _;
@@ -33,6 +33,8 @@ pub struct Service {
     pub admission: Admission,
     /// Set when the server begins to stop.
     pub stopping: AtomicBool,
+    /// The newest generation of deployed functions.
+    pub generation: Arc<AtomicU64>,
     pub(super) name: String,
     pub(super) subdirectory: String,
     pub(super) state_path: PathBuf,
@@ -70,6 +72,7 @@ impl Service {
         Ok(Self {
             pool,
             stopping: AtomicBool::new(false),
+            generation: Arc::default(),
             name: service.name.clone(),
             subdirectory: service.subdirectory.clone(),
             state_path: service.state_path.clone(),
@@ -86,6 +89,11 @@ impl Service {
             info: info_body(config, matches!(admission, Admission::Credentials(_))).into(),
             admission,
         })
+    }
+
+    /// The newest generation of deployed functions.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     /// A path without the subdirectory, if it lies below that.

@@ -51,6 +51,8 @@ impl Worker {
             id,
             name_length: u32::try_from(job.name.len()).unwrap_or(0),
             body_length: job.body.len() as u64,
+            generation: job.generation,
+            version: job.version,
         };
         // An idle worker has nothing to say but that it ends; what a script left on the wire would else
         // be taken for this job's reply.

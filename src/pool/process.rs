@@ -137,8 +137,7 @@ impl Worker {
             // A forked worker was told before it was born.
             let setup = Setup { folder: self.folder.path().to_owned(), ..start.setup.clone() };
             let setup = serde_json::to_vec(&setup)?;
-            let request =
-                Request { task: Task::Setup, id: 0, name_length: 0, body_length: setup.len() as u64 };
+            let request = Request::plain(Task::Setup, 0, setup.len() as u64);
             wire.write_all(&request.encode())?;
             wire.write_all(&setup)?;
         }
