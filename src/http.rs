@@ -10,6 +10,7 @@ mod client;
 mod endpoints;
 mod evaluate;
 mod health;
+mod metrics;
 mod pages;
 mod query;
 mod service;
@@ -60,6 +61,8 @@ pub fn routes(config: &mut ServiceConfig, prefix: &str) {
                 .route(web::get().to(health::ready))
                 .route(web::head().to(health::ready)),
         )
+        .service(resource("/metrics").route(web::get().to(metrics::text)))
+        .service(resource("/live").route(web::get().to(metrics::live)))
         .service(resource("/assets/page.css").route(web::get().to(pages::style)))
         .service(resource("/").route(page()).route(web::head().to(pages::index)))
         .service(resource("/index.html").route(page()).route(web::head().to(pages::index)));

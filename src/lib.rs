@@ -10,6 +10,7 @@ pub mod failure;
 pub mod healthcheck;
 pub mod http;
 pub mod memory;
+pub mod metrics;
 pub mod orphans;
 pub mod pool;
 pub mod python;

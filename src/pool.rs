@@ -25,6 +25,7 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::failure::Failure;
+use crate::metrics::{Ended, METRICS};
 use crate::wire::{Setup, Task};
 pub use folder::Folders;
 use lease::Lease;
@@ -175,6 +176,8 @@ struct Waiter {
 /// A moment of the pool, for probes and pages.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
+    /// What scripts are kept from, in words.
+    pub confinement: String,
     pub alive: usize,
     pub idle: usize,
     pub waiting: usize,
@@ -243,9 +246,16 @@ impl Pool {
         self.shared.start.folders.remove();
     }
 
+    /// Bytes that this process and all that descend from it hold, shared parts once. Takes milliseconds.
+    pub fn memory(&self) -> u64 {
+        let own = i32::try_from(std::process::id()).unwrap_or_default();
+        tree::memory(&tree::of(own)).sum()
+    }
+
     pub fn snapshot(&self) -> Snapshot {
         let state = self.shared.lock();
         Snapshot {
+            confinement: state.confinement.clone(),
             alive: state.alive,
             idle: state.idle.len(),
             waiting: state.waiting.len(),
@@ -262,7 +272,7 @@ impl Pool {
         };
         drop(waiting);
         for worker in idle {
-            self.shared.bury(worker);
+            self.shared.bury(worker, Ended::Idle);
         }
     }
 
@@ -353,7 +363,7 @@ impl Shared {
                 },
             }
         }
-        self.bury(worker);
+        self.bury(worker, Ended::Idle);
     }
 
     /// Ends a worker if it is idle; one at work ends with its work.
@@ -364,12 +374,13 @@ impl Shared {
             place.map(|place| state.idle.remove(place))
         };
         if let Some(worker) = retired {
-            self.bury(worker);
+            self.bury(worker, Ended::Idle);
         }
     }
 
     /// Ends a worker, and orders another one where the pool would be too small without it.
-    fn bury(&self, worker: Worker) {
+    fn bury(&self, worker: Worker, reason: Ended) {
+        METRICS.ended(reason);
         drop(worker);
         let replace = {
             let mut state = self.lock();

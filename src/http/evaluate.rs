@@ -11,7 +11,7 @@ use super::{Handled, answer, body, client};
 use crate::config::Timeout;
 use crate::failure::Failure;
 use crate::pool::{Answer, Job, Trouble};
-use crate::telemetry::{Record, Work};
+use crate::telemetry::{Record, What, Work};
 use crate::wire::Task;
 
 /// What a client wants of a worker.
@@ -67,6 +67,7 @@ pub(super) async fn work(
         Err(trouble) => {
             let failure = failure(trouble, &timeout.text);
             tracing::warn!(status = failure.status, info = failure.info, "{}", failure.message);
+            remember(request, What { kind: failure.message.clone(), line: None });
             return Err(failure.into());
         }
     };
@@ -88,7 +89,7 @@ pub(super) async fn work(
         );
     }
     if answer.status >= 400 {
-        log_error(answer.status, &answer.body);
+        remember(request, log_error(answer.status, &answer.body));
     }
     Ok(answer)
 }
@@ -98,11 +99,22 @@ fn left() -> Failure {
     Failure::new(499, "The client has left, so its script was stopped.")
 }
 
-/// Which kind of error; its text and the source line may hold data.
-fn log_error(status: u16, body: &[u8]) {
+fn remember(request: &HttpRequest, what: What) {
+    if let Some(record) = request.extensions_mut().get_mut::<Record>() {
+        record.error = Some(what);
+    }
+}
+
+/// Which kind of error, and in which line; its text and the source may hold data.
+fn log_error(status: u16, body: &[u8]) -> What {
     let error: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let text = |key| error.as_ref().and_then(|error| error[key].as_str()).unwrap_or_default();
     let info = error.as_ref().and_then(|error| error["info"]["error"].as_str()).unwrap_or(text("info"));
     let kind = info.split_once(" : ").map_or_else(|| text("message"), |(kind, _)| kind);
     tracing::warn!(status, error = kind, "the request failed");
+    let line = info.rsplit_once(" (line ").and_then(|(_, rest)| {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        rest[..digits].parse().ok()
+    });
+    What { kind: kind.to_owned(), line }
 }

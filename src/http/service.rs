@@ -41,6 +41,8 @@ pub struct Service {
     pub(super) gzip: bool,
     pub(super) max_request_bytes: usize,
     pub(super) bodies: Arc<Bodies>,
+    /// `/metrics` without credentials.
+    metrics_open: bool,
     pub(super) evaluate_enabled: bool,
     pub(super) evaluate_timeout: Timeout,
     pub(super) query_timeout: Timeout,
@@ -79,6 +81,7 @@ impl Service {
             gzip: config.http.gzip,
             max_request_bytes: config.http.max_request_bytes,
             bodies: Bodies::new(config.http.bodies_bytes, config.evaluate.timeout.duration),
+            metrics_open: config.http.metrics_open,
             evaluate_enabled: config.evaluate.enabled,
             evaluate_timeout: config.evaluate.timeout.clone(),
             query_timeout: config.query_timeout.clone(),
@@ -103,7 +106,10 @@ impl Service {
 
     /// Paths that tell nothing and so need no credentials.
     pub(super) fn is_open_path(&self, path: &str) -> bool {
-        self.below(path).is_some_and(|path| matches!(path, "/healthz" | "/readyz" | "/assets/page.css"))
+        self.below(path).is_some_and(|path| {
+            matches!(path, "/healthz" | "/readyz" | "/assets/page.css")
+                || path == "/metrics" && self.metrics_open
+        })
     }
 
     pub(super) fn is_page(&self, path: &str) -> bool {

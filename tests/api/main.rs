@@ -13,6 +13,7 @@ mod command_line;
 mod deadline;
 mod death;
 mod evaluate;
+mod figures;
 mod limits;
 mod logs;
 mod openness;
