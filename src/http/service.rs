@@ -41,6 +41,8 @@ pub struct Service {
     pub(super) gzip: bool,
     pub(super) max_request_bytes: usize,
     pub(super) bodies: Arc<Bodies>,
+    /// Whether the headers of the proxy in front are believed.
+    pub(super) trust_proxy: bool,
     pub(super) evaluate_enabled: bool,
     pub(super) evaluate_timeout: Timeout,
     pub(super) query_timeout: Timeout,
@@ -79,6 +81,7 @@ impl Service {
             gzip: config.http.gzip,
             max_request_bytes: config.http.max_request_bytes,
             bodies: Bodies::new(config.http.bodies_bytes, config.evaluate.timeout.duration),
+            trust_proxy: config.http.trust_proxy,
             evaluate_enabled: config.evaluate.enabled,
             evaluate_timeout: config.evaluate.timeout.clone(),
             query_timeout: config.query_timeout.clone(),
@@ -103,7 +106,11 @@ impl Service {
 
     /// Paths that tell nothing and so need no credentials.
     pub(super) fn is_open_path(&self, path: &str) -> bool {
-        self.below(path).is_some_and(|path| matches!(path, "/healthz" | "/readyz" | "/assets/page.css"))
+        self.is_probe(path) || self.below(path) == Some("/assets/page.css")
+    }
+
+    pub(super) fn is_probe(&self, path: &str) -> bool {
+        self.below(path).is_some_and(|path| matches!(path, "/healthz" | "/livez" | "/readyz"))
     }
 
     pub(super) fn is_page(&self, path: &str) -> bool {
