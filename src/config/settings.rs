@@ -46,7 +46,11 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("TABPY_GZIP_ENABLE", "true", "gzip for requests and responses"),
     not_yet("TABPY_STATIC_PATH", "", "a folder of your own pages"),
-    setting("TABPY_TRUST_PROXY", "true when DYNO is set, else false", "believe X-Request-Id"),
+    setting(
+        "TABPY_TRUST_PROXY",
+        "true when DYNO is set, else false",
+        "believe X-Forwarded-* and X-Request-Id of the proxy in front",
+    ),
     setting("TABPY_METRICS_OPEN", "false", "/metrics without credentials"),
     setting("TABPY_EVALUATE_ENABLE", "true", "whether POST /evaluate runs scripts"),
     setting("TABPY_EVALUATE_TIMEOUT", "30; 25 on Heroku", "seconds a script may take"),

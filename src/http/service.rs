@@ -43,6 +43,8 @@ pub struct Service {
     pub(super) bodies: Arc<Bodies>,
     /// `/metrics` without credentials.
     metrics_open: bool,
+    /// Whether the headers of the proxy in front are believed.
+    pub(super) trust_proxy: bool,
     pub(super) evaluate_enabled: bool,
     pub(super) evaluate_timeout: Timeout,
     pub(super) query_timeout: Timeout,
@@ -82,6 +84,7 @@ impl Service {
             max_request_bytes: config.http.max_request_bytes,
             bodies: Bodies::new(config.http.bodies_bytes, config.evaluate.timeout.duration),
             metrics_open: config.http.metrics_open,
+            trust_proxy: config.http.trust_proxy,
             evaluate_enabled: config.evaluate.enabled,
             evaluate_timeout: config.evaluate.timeout.clone(),
             query_timeout: config.query_timeout.clone(),
@@ -106,10 +109,12 @@ impl Service {
 
     /// Paths that tell nothing and so need no credentials.
     pub(super) fn is_open_path(&self, path: &str) -> bool {
-        self.below(path).is_some_and(|path| {
-            matches!(path, "/healthz" | "/readyz" | "/assets/page.css")
-                || path == "/metrics" && self.metrics_open
-        })
+        self.is_probe(path)
+            || self.below(path).is_some_and(|path| path.starts_with("/assets/") || path == "/metrics" && self.metrics_open)
+    }
+
+    pub(super) fn is_probe(&self, path: &str) -> bool {
+        self.below(path).is_some_and(|path| matches!(path, "/healthz" | "/livez" | "/readyz"))
     }
 
     pub(super) fn is_page(&self, path: &str) -> bool {

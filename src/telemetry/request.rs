@@ -1,6 +1,7 @@
 //! The span around a request, with the id that every line about it carries, and the one line that says
 //! how it went.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,8 @@ use crate::metrics::{METRICS, Note};
 pub struct Record {
     began: Instant,
     pub user: Option<std::sync::Arc<str>>,
+    /// Whom a trusted proxy had the request from.
+    pub caller: Option<IpAddr>,
     pub work: Option<Work>,
     pub error: Option<What>,
 }
@@ -48,6 +51,7 @@ impl RootSpanBuilder for RequestSpan {
         request.extensions_mut().insert(Record {
             began: Instant::now(),
             user: None,
+            caller: None,
             work: None,
             error: None,
         });
@@ -74,8 +78,9 @@ impl RootSpanBuilder for RequestSpan {
         let (method, status) = (request.method().as_str(), response.status().as_u16());
         let path = short(request.path().as_bytes());
         let path = path.as_str();
-        let caller = DETAILS.load(Ordering::Relaxed).then(|| request.peer_addr()).flatten();
-        let caller = caller.map(|address| address.ip().to_string());
+        let peer = || request.peer_addr().map(|address| address.ip());
+        let caller = DETAILS.load(Ordering::Relaxed).then(|| record.caller.or_else(peer)).flatten();
+        let caller = caller.map(|address| address.to_string());
         let user = record.user.as_deref();
         let (client, tableau_user) = (header("TabPy-Client"), header("TabPy-User"));
         let (client, tableau_user) = (client.as_deref(), tableau_user.as_deref());
