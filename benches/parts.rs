@@ -100,7 +100,8 @@ fn write(criterion: &mut Criterion) {
 }
 
 fn wire(criterion: &mut Criterion) {
-    let request = Request { task: Task::Evaluate, id: 7, name_length: 0, body_length: 100 };
+    let request =
+        Request { task: Task::Evaluate, id: 7, generation: 3, version: 0, name_length: 0, body_length: 100 };
     criterion.bench_function("wire/request", |bencher| {
         bencher.iter(|| Request::decode(&black_box(request).encode()));
     });

@@ -61,6 +61,8 @@ pub struct Http {
     pub max_request_bytes: usize,
     /// What the bodies of all requests together may take of memory.
     pub bodies_bytes: usize,
+    /// `TABPY_METRICS_OPEN`
+    pub metrics_open: bool,
     /// `TABPY_GZIP_ENABLE`
     pub gzip: bool,
     /// `TABPY_STATIC_PATH`
@@ -210,6 +212,7 @@ impl Config {
             http: Http {
                 max_request_bytes,
                 bodies_bytes: sizing::for_bodies(machine.memory, max_request_bytes),
+                metrics_open: value("TABPY_METRICS_OPEN", &raw.tabpy_metrics_open).boolean(false)?,
                 gzip: value("TABPY_GZIP_ENABLE", &raw.tabpy_gzip_enable).boolean(true)?,
                 static_path: raw.tabpy_static_path.as_deref().map(std::path::absolute).transpose()?,
                 trust_proxy: value("TABPY_TRUST_PROXY", &raw.tabpy_trust_proxy).boolean(on_heroku)?,

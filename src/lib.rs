@@ -1,6 +1,7 @@
 //! tabpy-rs: a drop-in for Tableau's TabPy. A quiet front, a small pool, a worker behind a wire,
 //! Python behind one door; ARCHITECTURE.md is the map.
 
+pub mod catalogue;
 pub mod cli;
 pub mod config;
 mod control;
@@ -10,6 +11,7 @@ pub mod healthcheck;
 pub mod http;
 mod large_pages;
 pub mod memory;
+pub mod metrics;
 pub mod orphans;
 pub mod pool;
 pub mod python;

@@ -4,6 +4,7 @@
 //! is inside a request or an answer.
 
 mod body;
+mod channel;
 mod disk;
 mod exchange;
 mod folder;
@@ -13,6 +14,7 @@ mod output;
 mod process;
 mod starter;
 mod tree;
+mod trial;
 mod warden;
 
 use std::collections::VecDeque;
@@ -22,9 +24,10 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::failure::Failure;
+use crate::metrics::{Ended, METRICS};
 use crate::wire::{Setup, Task};
 pub use body::Body;
 use body::Parts;
@@ -60,6 +63,8 @@ pub struct Limits {
     pub script_output_bytes: usize,
     /// Requests after which a worker is replaced.
     pub worker_requests: u64,
+    /// How long a function may take to load before it is put in force.
+    pub trial_timeout: Duration,
     pub allowance: Allowance,
 }
 
@@ -90,6 +95,10 @@ pub struct Job {
     pub task: Task,
     /// The function's name, for a query.
     pub name: String,
+    /// The version of it that is asked for; 0 for the current one.
+    pub version: u32,
+    /// The newest generation of deployed functions.
+    pub generation: u64,
     pub body: Bytes,
     /// When the client gets its answer at the latest.
     pub deadline: Instant,
@@ -135,6 +144,8 @@ struct Shared {
     state: Mutex<State>,
     starter: mpsc::Sender<starter::Order>,
     warden: Arc<Warden>,
+    /// Functions that may be tried at once.
+    trials: Semaphore,
 }
 
 #[derive(Default)]
@@ -169,6 +180,8 @@ struct Waiter {
 /// A moment of the pool, for probes and pages.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
+    /// What scripts are kept from, in words.
+    pub confinement: String,
     pub alive: usize,
     pub idle: usize,
     pub waiting: usize,
@@ -181,7 +194,8 @@ impl Pool {
         let (starter, orders) = mpsc::channel();
         let workers = start.limits.workers;
         let warden = Warden::start(start.limits.allowance, starter.clone())?;
-        let shared = Arc::new(Shared { start, state: Mutex::new(State::default()), starter, warden });
+        let trials = Semaphore::new(trial::AT_ONCE);
+        let shared = Arc::new(Shared { start, state: Mutex::new(State::default()), starter, warden, trials });
         starter::run(Arc::downgrade(&shared), orders)?;
         for _ in 0..workers {
             shared.order_start(Duration::ZERO);
@@ -245,9 +259,16 @@ impl Pool {
         self.shared.start.folders.remove();
     }
 
+    /// Bytes that this process and all that descend from it hold, shared parts once. Takes milliseconds.
+    pub fn memory(&self) -> u64 {
+        let own = i32::try_from(std::process::id()).unwrap_or_default();
+        tree::memory(&tree::of(own)).sum()
+    }
+
     pub fn snapshot(&self) -> Snapshot {
         let state = self.shared.lock();
         Snapshot {
+            confinement: state.confinement.clone(),
             alive: state.alive,
             idle: state.idle.len(),
             waiting: state.waiting.len(),
@@ -264,7 +285,7 @@ impl Pool {
         };
         drop(waiting);
         for worker in idle {
-            self.shared.bury(worker);
+            self.shared.bury(worker, Ended::Idle);
         }
     }
 
@@ -355,7 +376,7 @@ impl Shared {
                 },
             }
         }
-        self.bury(worker);
+        self.bury(worker, Ended::Idle);
     }
 
     /// Ends a worker if it is idle; one at work ends with its work.
@@ -366,12 +387,13 @@ impl Shared {
             place.map(|place| state.idle.remove(place))
         };
         if let Some(worker) = retired {
-            self.bury(worker);
+            self.bury(worker, Ended::Idle);
         }
     }
 
     /// Ends a worker, and orders another one where the pool would be too small without it.
-    fn bury(&self, worker: Worker) {
+    fn bury(&self, worker: Worker, reason: Ended) {
+        METRICS.ended(reason);
         drop(worker);
         let replace = {
             let mut state = self.lock();

@@ -11,10 +11,15 @@ mod arguments;
 mod exception;
 mod fork;
 mod function;
+mod functions;
+mod modules;
+mod query;
 mod script;
+mod uuid;
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use pyo3::prelude::*;
@@ -25,6 +30,8 @@ use crate::wire::{Confinement, Setup};
 use arguments::Call;
 use exception::Stage;
 pub use fork::{Side, fork};
+use functions::{Functions, TabPy};
+pub use query::Wanted;
 use script::{Risk, Scripts};
 
 /// What a worker's interpreter finds changed around it since it was started.
@@ -55,6 +62,7 @@ pub struct Interpreter {
     prelude: Py<PyModule>,
     base_globals: Py<PyDict>,
     tabpy: Py<PyAny>,
+    functions: Arc<Functions>,
     standard_output: [Py<PyAny>; 2],
     scripts: Scripts,
     max_response_bytes: usize,
@@ -63,6 +71,9 @@ pub struct Interpreter {
     /// The process as the first script finds it; there once [`Interpreter::get_ready`] was called.
     state: Option<Py<PyAny>>,
     thread_count: Py<PyAny>,
+    /// Memory that functions may take before they give way to others, above what there was at first.
+    memory_for_functions: u64,
+    memory_at_first: u64,
 }
 
 impl Interpreter {
@@ -74,15 +85,18 @@ impl Interpreter {
     }
 
     fn prepare(py: Python<'_>, setup: &Setup) -> PyResult<(Self, Vec<String>)> {
-        for (name, source) in [
-            (c"_tabpy_rs_state", include_str!("python/state.py")),
-            (c"_tabpy_rs_place", include_str!("python/place.py")),
-            (c"_tabpy_rs_foreign", include_str!("python/foreign.py")),
-        ] {
-            PyModule::from_code(py, &CString::new(source)?, c"<tabpy-rs>", name)?;
-        }
-        let source = CString::new(include_str!("python/prelude.py"))?;
-        let prelude = PyModule::from_code(py, &source, c"<tabpy-rs>", c"_tabpy_rs")?;
+        module(py, include_str!("python/settings.py"), c"_tabpy_rs_settings")?;
+        module(py, include_str!("python/state.py"), c"_tabpy_rs_state")?;
+        module(py, include_str!("python/place.py"), c"_tabpy_rs_place")?;
+        module(py, include_str!("python/foreign.py"), c"_tabpy_rs_foreign")?;
+        let prelude = module(py, include_str!("python/prelude.py"), c"_tabpy_rs")?;
+        module(py, include_str!("python/archive.py"), c"_tabpy_rs_archive")?;
+        let helpers = module(py, include_str!("python/functions.py"), c"_tabpy_rs_functions")?;
+        let functions = Arc::new(Functions::new(setup.catalogue.clone(), helpers.clone().unbind()));
+        let tabpy = Py::new(py, TabPy::new(Arc::clone(&functions), setup.max_response_bytes))?.into_any();
+        helpers.setattr("TABPY", &tabpy)?;
+        helpers.setattr("FOLDER", setup.catalogue.join("").to_string_lossy())?;
+        modules::offer(py)?;
         prelude.getattr("set_up_output")?.call0()?;
         prelude.getattr("keep_signals")?.call0()?;
         let warnings = prelude.getattr("preload")?.call1((setup.preload.clone(),))?.extract()?;
@@ -95,7 +109,10 @@ impl Interpreter {
         arena::trim();
         let interpreter = Self {
             base_globals: prelude.getattr("base_globals")?.call0()?.cast_into::<PyDict>()?.unbind(),
-            tabpy: prelude.getattr("TabPy")?.call0()?.unbind(),
+            tabpy,
+            functions,
+            memory_for_functions: setup.worker_memory_bytes / 2,
+            memory_at_first: 0,
             standard_output: [system.getattr("stdout")?.unbind(), system.getattr("stderr")?.unbind()],
             scripts: Scripts::default(),
             state: None,
@@ -148,6 +165,7 @@ impl Interpreter {
             let arguments = (import.to_vec(), folders, confined);
             let warnings = prelude.getattr("after_fork")?.call1(arguments)?.extract()?;
             self.state = Some(prelude.getattr("watch_state")?.call0()?.unbind());
+            self.memory_at_first = memory_in_use();
             Ok::<_, PyErr>(warnings)
         });
         ready.context("Python did not get ready for scripts")
@@ -178,8 +196,10 @@ impl Interpreter {
         &mut self,
         buffer: &mut Vec<u8>,
         start: usize,
+        generation: u64,
         reply: impl FnOnce(Outcome, &[u8]) -> R,
     ) -> (R, bool) {
+        self.functions.begin(generation);
         Python::attach(|py| {
             let prelude = self.prelude.clone_ref(py);
             let prelude = prelude.bind(py);
@@ -199,10 +219,8 @@ impl Interpreter {
             };
             let rows_in = call.rows();
             let (mut outcome, risk) = self.run(prelude, &call, answer);
-            outcome.rows_in = rows_in;
             // Columns are for table extensions, which take any number of rows.
-            let columns = answer.first() == Some(&b'{');
-            outcome.fits = columns || rows_in == 0 || outcome.rows_out == 1 || outcome.rows_out == rows_in;
+            outcome.fit(rows_in, answer.first() == Some(&b'{'));
             let heard = self.flush(py);
             // Told with the reply, so that another worker is made at once; the rest is looked into afterwards.
             outcome.last = !heard || risk.is_beyond_repair() || risk != Risk::NONE && self.has_company(py);
@@ -210,32 +228,6 @@ impl Interpreter {
             let replied = reply(outcome, answer);
             (replied, !last && self.is_right(py, risk))
         })
-    }
-
-    /// Answers the body of a `/query/{name}`; see [`Self::evaluate`] for `reply`.
-    pub fn query<R>(&mut self, name: &str, body: &[u8], reply: impl FnOnce(Outcome, &[u8]) -> R) -> R {
-        Python::attach(|py| {
-            let failure = self.refuse_query(py, name, body);
-            reply(Outcome::of(failure.status), &failure.body())
-        })
-    }
-
-    /// No function is deployed here, so all that can be said is what is wrong with the call.
-    fn refuse_query(&self, py: Python<'_>, name: &str, body: &[u8]) -> Failure {
-        if body.is_empty() {
-            return Failure::new(400, "Input body cannot be empty");
-        }
-        match json::parse(py, body) {
-            Err(error) => Failure::new(400, exception::text(self.prelude.bind(py), &error)),
-            Ok(input) => match input.cast::<PyDict>() {
-                Err(_) => Failure::new(400, "RuntimeError : Input data must be a dictionary"),
-                Ok(input) if arguments::item(input, "data").is_none() => Failure::new(
-                    400,
-                    "RuntimeError : Input data must be a dictionary with a key called \"data\"",
-                ),
-                Ok(_) => Failure::new(404, "UnknownURI").info(format!("Endpoint '{name}' does not exist")),
-            },
-        }
     }
 
     fn run(
@@ -250,7 +242,7 @@ impl Interpreter {
             Ok(rows_out) => return (Outcome { rows_out, ..Outcome::of(200) }, risk),
             Err(Trouble::Raised(error, stage)) => (error, stage),
             Err(Trouble::TooLarge) => {
-                let failure = too_large(self.max_response_bytes);
+                let failure = too_large(self.max_response_bytes, "script");
                 *answer = failure.body();
                 return (Outcome::of(failure.status), risk);
             }
@@ -309,11 +301,18 @@ impl Interpreter {
         if self.has_company(py) {
             return false;
         }
-        if risk == Risk::NONE {
+        let used = self.functions.used();
+        let whole = risk.and(used.risk).and(if used.has_loaded { Risk::LOADING } else { Risk::NONE });
+        if whole == Risk::NONE {
             return true;
         }
+        if used.has_loaded && used.count > 1 && self.is_full() {
+            return false;
+        }
         let Some(state) = &self.state else { return false };
-        let restored = state.bind(py).call_method1("restore", (risk.0,));
+        // Where the script itself may have changed modules, nobody can say who it was.
+        let accept = used.has_loaded && !risk.and(used.risk).is_about_objects();
+        let restored = state.bind(py).call_method1("restore", (whole.0, accept));
         restored.and_then(|restored| restored.extract()).unwrap_or(false)
     }
 
@@ -322,6 +321,19 @@ impl Interpreter {
         let threads = self.thread_count.bind(py).call0().and_then(|count| count.extract::<usize>());
         !matches!(threads, Ok(0)) || has_children()
     }
+
+    /// Whether functions have taken so much memory that scripts would lack it.
+    fn is_full(&self) -> bool {
+        memory_in_use().saturating_sub(self.memory_at_first) > self.memory_for_functions
+    }
+}
+
+/// What this process holds that is in no file.
+fn memory_in_use() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let kilobytes = line.and_then(|rest| rest.split_ascii_whitespace().next()?.parse::<u64>().ok());
+    kilobytes.unwrap_or(0) << 10
 }
 
 /// Whether this process has children, ended ones included.
@@ -342,11 +354,21 @@ impl Outcome {
     pub fn of(status: u16) -> Self {
         Self { status, rows_in: 0, rows_out: 0, fits: true, last: false }
     }
+
+    fn fit(&mut self, rows_in: usize, columns: bool) {
+        self.rows_in = rows_in;
+        self.fits = columns || rows_in == 0 || self.rows_out == 1 || self.rows_out == rows_in;
+    }
 }
 
-fn too_large(limit: usize) -> Failure {
-    Failure::new(500, "Error processing script").info(format!(
-        "The script's answer is larger than {} MB, the limit of TABPY_MAX_RESPONSE_SIZE_MB. Return fewer or \
+/// A module that comes with the server, run at once.
+fn module<'py>(py: Python<'py>, source: &str, name: &CStr) -> PyResult<Bound<'py, PyModule>> {
+    PyModule::from_code(py, &CString::new(source)?, c"<tabpy-rs>", name)
+}
+
+fn too_large(limit: usize, whose: &str) -> Failure {
+    Failure::new(500, format!("Error processing {}", if whose == "script" { whose } else { "query" })).info(format!(
+        "The {whose}'s answer is larger than {} MB, the limit of TABPY_MAX_RESPONSE_SIZE_MB. Return fewer or \
          shorter values, or raise that setting.",
         limit >> 20
     ))

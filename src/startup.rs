@@ -38,6 +38,9 @@ pub struct Application {
     port: u16,
 }
 
+/// A function that takes longer to load would keep whoever deploys it waiting.
+const LONGEST_TRIAL: Duration = Duration::from_secs(60);
+
 /// The exit code for a setting that cannot be used, so that a platform's log tells it from a crash.
 const BAD_SETTING: u8 = 2;
 
@@ -238,6 +241,7 @@ fn workers(config: &Config) -> anyhow::Result<Start> {
             max_response_bytes: pool.max_response_bytes,
             script_output_bytes: pool.script_output_bytes,
             worker_requests: pool.worker_requests,
+            trial_timeout: config.query_timeout.duration.min(LONGEST_TRIAL),
             allowance: Allowance::new(
                 pool.worker_memory_bytes,
                 pool.script_processes,
@@ -256,6 +260,7 @@ fn workers(config: &Config) -> anyhow::Result<Start> {
             confinement: config.python.confinement.clone(),
             // Each process learns of its own.
             folder: PathBuf::new(),
+            catalogue: folders.catalogue(),
         },
         environment: config.python.environment.clone(),
         folders,

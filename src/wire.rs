@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 /// Raised whenever the layout below changes: front and worker must agree.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// Bytes of the header of a request and of a reply.
 pub const HEADER: usize = 40;
@@ -22,6 +22,9 @@ pub enum Task {
     Evaluate,
     /// The body is that of `/query/{name}`, and the name stands before it.
     Query,
+    /// The body is a [`crate::catalogue::Trial`] as JSON; so is the reply's, a [`crate::catalogue::Tried`], or
+    /// the reason why the function did not load, as plain text.
+    Load,
 }
 
 /// The header before a request's body.
@@ -33,6 +36,10 @@ pub struct Request {
     /// Bytes of the function's name, which come first.
     pub name_length: u32,
     pub body_length: u64,
+    /// The newest generation of deployed functions; 0 while there are none.
+    pub generation: u64,
+    /// The version of the function that is asked for; 0 for the current one.
+    pub version: u32,
 }
 
 /// The header before a reply's body.
@@ -70,6 +77,8 @@ pub struct Setup {
     pub confinement: Confinement,
     /// The folder for temporary files of the process that reads this.
     pub folder: PathBuf,
+    /// Where deployed functions are; see [`crate::catalogue`].
+    pub catalogue: PathBuf,
 }
 
 impl Setup {
@@ -153,6 +162,7 @@ impl Request {
             Task::Setup => 1,
             Task::Evaluate => 2,
             Task::Query => 3,
+            Task::Load => 4,
         };
         let mut header = [0; HEADER];
         header[0..4].copy_from_slice(&REQUEST_MAGIC.to_le_bytes());
@@ -160,6 +170,8 @@ impl Request {
         header[8..16].copy_from_slice(&self.id.to_le_bytes());
         header[16..24].copy_from_slice(&self.body_length.to_le_bytes());
         header[24..28].copy_from_slice(&self.name_length.to_le_bytes());
+        header[28..36].copy_from_slice(&self.generation.to_le_bytes());
+        header[36..40].copy_from_slice(&self.version.to_le_bytes());
         header
     }
 
@@ -171,6 +183,7 @@ impl Request {
             1 => Task::Setup,
             2 => Task::Evaluate,
             3 => Task::Query,
+            4 => Task::Load,
             _ => return Err(BrokenWire),
         };
         Ok(Self {
@@ -178,7 +191,14 @@ impl Request {
             id: number64(header, 8),
             name_length: number32(header, 24),
             body_length: number64(header, 16),
+            generation: number64(header, 28),
+            version: number32(header, 36),
         })
+    }
+
+    /// Words to a worker that is not for any function.
+    pub fn plain(task: Task, id: u64, body_length: u64) -> Self {
+        Self { task, id, name_length: 0, body_length, generation: 0, version: 0 }
     }
 }
 
@@ -241,10 +261,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_header_comes_back_as_it_went(id: u64, name_length: u32, body_length: u64, status in 200u16..600, rows_in: u32, rows_out: u32, fits: bool, last: bool) {
+        fn a_header_comes_back_as_it_went(id: u64, name_length: u32, body_length: u64, generation: u64, version: u32, status in 200u16..600, rows_in: u32, rows_out: u32, fits: bool, last: bool) {
             let reply = Reply { id, status, rows_in, rows_out, fits, last, body_length };
             prop_assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
-            let request = Request { task: Task::Query, id, name_length, body_length };
+            let request = Request { task: Task::Query, id, name_length, body_length, generation, version };
             prop_assert_eq!(Request::decode(&request.encode()), Ok(request));
         }
 
@@ -257,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_request_is_not_taken_for_a_reply() {
-        let request = Request { task: Task::Setup, id: 1, name_length: 0, body_length: 2 };
+        let request = Request::plain(Task::Setup, 1, 2);
         assert_eq!(Reply::decode(&request.encode()), Err(BrokenWire));
     }
 }

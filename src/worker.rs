@@ -9,17 +9,16 @@ mod limits;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 pub(crate) use confine::hide_memory;
-
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::large_pages;
-use crate::python::{Interpreter, Outcome, Surroundings};
-use crate::temporary;
+use crate::python::{Interpreter, Outcome, Surroundings, Wanted};
+use crate::temporary::{self, Look};
 use crate::wire::{self, Hello, Reply, Request, Setup, Task};
 
 /// What a tiny request needs in one read: header, script and data.
@@ -63,7 +62,7 @@ pub fn run() -> anyhow::Result<()> {
     match settle_in(&mut interpreter, &setup, &surroundings, warnings) {
         Ok((hello, places)) => {
             greet(&stream, first.id, &hello)?;
-            serve(&stream, &mut interpreter, &places, &setup)
+            serve(&stream, &mut interpreter, places, &setup)
         }
         Err(error) => {
             give_up(&stream, first.id, &error)?;
@@ -79,7 +78,7 @@ fn settle_in(
     setup: &Setup,
     surroundings: &Surroundings<'_>,
     mut warnings: Vec<String>,
-) -> anyhow::Result<(Hello, Vec<PathBuf>)> {
+) -> anyhow::Result<(Hello, Vec<Place>)> {
     let folder = surroundings.folder;
     std::env::set_current_dir(folder).context("the folder for temporary files")?;
     let confined = confine::confine(setup, folder, &interpreter.folders());
@@ -92,7 +91,8 @@ fn settle_in(
         warnings,
         confinement: confined.report,
     };
-    let places = std::iter::once(folder).chain(confined.own).map(Path::to_owned);
+    let places =
+        std::iter::once(folder).chain(confined.own).map(|path| Place { path: path.to_owned(), empty: None });
     Ok((hello, places.collect()))
 }
 
@@ -100,7 +100,7 @@ fn settle_in(
 fn serve(
     stream: &UnixStream,
     interpreter: &mut Interpreter,
-    places: &[PathBuf],
+    mut places: Vec<Place>,
     setup: &Setup,
 ) -> anyhow::Result<()> {
     let this = rustix::process::getpid();
@@ -121,21 +121,24 @@ fn serve(
             write_frame(stream, request.id, outcome, body)
         };
         let start = wire::HEADER + request.name_length as usize;
-        match request.task {
+        let right = match request.task {
             Task::Evaluate => {
-                let (replied, right) = interpreter.evaluate(&mut buffer, start, reply);
+                let (replied, right) = interpreter.evaluate(&mut buffer, start, request.generation, reply);
                 replied?;
-                if !right {
-                    return say_goodbye(stream, request.id);
-                }
+                right
             }
             Task::Query => {
-                let (name, body) = buffer[wire::HEADER..].split_at(request.name_length as usize);
-                interpreter.query(&String::from_utf8_lossy(name), body, reply)?;
+                let name = String::from_utf8_lossy(&buffer[wire::HEADER..start]).into_owned();
+                let wanted = Wanted { name: &name, version: request.version, generation: request.generation };
+                let (replied, right) = interpreter.query(&wanted, &mut buffer, start, reply);
+                replied?;
+                right
             }
+            // A worker for a trial serves nobody else.
+            Task::Load => return interpreter.try_out(&buffer[start..], reply),
             Task::Setup => bail!(wire::BrokenWire),
-        }
-        if tidy(interpreter, places).is_err() {
+        };
+        if !right || tidy(interpreter, &mut places).is_err() {
             return say_goodbye(stream, request.id);
         }
         if buffer.capacity() > kept_buffer {
@@ -156,15 +159,28 @@ fn is_readable(stream: &UnixStream, within: &Timespec) -> io::Result<bool> {
     }
 }
 
+/// One of the worker's own folders, with how it looks when nothing is in it.
+struct Place {
+    path: PathBuf,
+    empty: Option<Look>,
+}
+
 /// Empties the worker's own folders for the next script. What takes too long, or cannot be removed with a script's
 /// rights, ends with the worker.
-fn tidy(interpreter: &Interpreter, places: &[PathBuf]) -> io::Result<()> {
+fn tidy(interpreter: &Interpreter, places: &mut [Place]) -> io::Result<()> {
     /// The next request may be waiting already.
     const PATIENCE: Duration = Duration::from_millis(20);
     for place in places {
-        if temporary::empty(temporary::open(place)?.as_fd(), PATIENCE)? {
+        // Few scripts write files, and one look is quicker than opening and reading a folder.
+        let before = temporary::look(&place.path)?;
+        if place.empty == Some(before) {
+            continue;
+        }
+        if temporary::empty(temporary::open(&place.path)?.as_fd(), PATIENCE)? {
             interpreter.forget_folders();
         }
+        // Taken before the folder was read, so that whatever came after it shows.
+        place.empty = Some(before).filter(Look::is_settled);
     }
     Ok(())
 }

@@ -150,12 +150,18 @@ where
         }
         if length > share.bytes() {
             let more = length.saturating_mul(2).min(limit);
-            let grown = if length > SMALL { share.grow(more).await } else { Ok(share.add(more)) };
+            let grown = if length > SMALL {
+                share.grow(more).await
+            } else {
+                share.add(more);
+                Ok(())
+            };
             if let Err(failure) = grown {
                 read_for_courtesy(body).await;
                 return Err(failure);
             }
             whole.reserve(more - whole.len());
+            large_pages::prefer(whole.spare_capacity_mut());
         }
         if Instant::now() > until {
             return Err(late());

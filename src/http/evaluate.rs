@@ -2,16 +2,26 @@
 
 use std::time::Instant;
 
-use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage as _, HttpRequest, web};
 use bytes::Bytes;
 
+use super::answer::Refusal;
 use super::service::Service;
 use super::{Handled, answer, body, client};
 use crate::config::Timeout;
 use crate::failure::Failure;
-use crate::pool::{Body, Job};
-use crate::telemetry::{Record, Work};
+use crate::pool::{Answer, Body, Job, Trouble};
+use crate::telemetry::{Record, What, Work};
 use crate::wire::Task;
+
+/// What a client wants of a worker.
+pub(super) struct Call {
+    pub(super) task: Task,
+    /// The function's name, and the version that is asked for, for a query.
+    pub(super) name: String,
+    pub(super) version: u32,
+    pub(super) body: Bytes,
+}
 
 pub(super) async fn evaluate(
     request: HttpRequest,
@@ -24,20 +34,28 @@ pub(super) async fn evaluate(
                        administrator.";
         return Err(Failure::new(404, message).into());
     }
-    work(&request, &service, Task::Evaluate, String::new(), body, &service.evaluate_timeout).await
+    let call = Call { task: Task::Evaluate, name: String::new(), version: 0, body };
+    let answer = work(&request, &service, call, &service.evaluate_timeout, as_for_script).await?;
+    Ok(answer::json_for(&request, answer.status, answer.body).await)
 }
 
-/// Has the pool do a task, within a timeout that begins now, with the last byte of the body.
+fn as_for_script(trouble: Trouble, timeout: &str) -> Failure {
+    trouble.failure(|| format!("User defined script timed out. Timeout is set to {timeout} s."))
+}
+
+/// Has the pool do a task, within a timeout that begins now, with the last byte of the body. Where there is no
+/// answer, `failure` has the words for why, and gets the timeout as it was set.
 pub(super) async fn work(
     request: &HttpRequest,
     service: &Service,
-    task: Task,
-    name: String,
-    body: Bytes,
+    call: Call,
     timeout: &Timeout,
-) -> Handled {
+    failure: impl FnOnce(Trouble, &str) -> Failure,
+) -> Result<Answer, Refusal> {
     let deadline = Instant::now() + timeout.duration;
-    let running = service.pool.run(Job { task, name, body, deadline });
+    let Call { task, name, version, body } = call;
+    let generation = service.generation();
+    let running = service.pool.run(Job { task, name, version, generation, body, deadline });
     let outcome = tokio::select! {
         biased;
         outcome = running => outcome,
@@ -47,9 +65,9 @@ pub(super) async fn work(
     let answer = match outcome {
         Ok(answer) => answer,
         Err(trouble) => {
-            let failure = trouble
-                .failure(|| format!("User defined script timed out. Timeout is set to {} s.", timeout.text));
+            let failure = failure(trouble, &timeout.text);
             tracing::warn!(status = failure.status, info = failure.info, "{}", failure.message);
+            remember(request, What { kind: failure.message.clone(), line: None });
             return Err(failure.into());
         }
     };
@@ -71,10 +89,9 @@ pub(super) async fn work(
         );
     }
     if let (400.., Body::Whole(body)) = (answer.status, &answer.body) {
-        log_error(answer.status, body);
+        remember(request, log_error(answer.status, body));
     }
-    let response: HttpResponse = answer::json_for(request, answer.status, answer.body).await;
-    Ok(response)
+    Ok(answer)
 }
 
 /// Nobody reads this; the log shows its status, which is nginx's for the same.
@@ -82,10 +99,22 @@ fn left() -> Failure {
     Failure::new(499, "The client has left, so its script was stopped.")
 }
 
-/// Which kind of error; its text and the source line may hold data.
-fn log_error(status: u16, body: &[u8]) {
+fn remember(request: &HttpRequest, what: What) {
+    if let Some(record) = request.extensions_mut().get_mut::<Record>() {
+        record.error = Some(what);
+    }
+}
+
+/// Which kind of error, and in which line; its text and the source may hold data.
+fn log_error(status: u16, body: &[u8]) -> What {
     let error: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let text = |key| error.as_ref().and_then(|error| error[key].as_str()).unwrap_or_default();
-    let kind = text("info").split_once(" : ").map_or_else(|| text("message"), |(kind, _)| kind);
+    let info = error.as_ref().and_then(|error| error["info"]["error"].as_str()).unwrap_or(text("info"));
+    let kind = info.split_once(" : ").map_or_else(|| text("message"), |(kind, _)| kind);
     tracing::warn!(status, error = kind, "the request failed");
+    let line = info.rsplit_once(" (line ").and_then(|(_, rest)| {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        rest[..digits].parse().ok()
+    });
+    What { kind: kind.to_owned(), line }
 }

@@ -1,10 +1,30 @@
-//! `/query/{name}`: calls a deployed function with the body's `data`.
+//! `/query/{name}`: calls a deployed function with the body's `data`. The answer is the worker's; what is
+//! added here is an `Etag` that is the same for the same result.
 
+use std::fmt::Write as _;
+
+use actix_web::http::header::{ETAG, HeaderValue};
 use actix_web::{HttpRequest, web};
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
 
 use super::service::Service;
-use super::{Handled, body, evaluate};
+use super::{Handled, answer, body, evaluate};
+use crate::failure::Failure;
+use crate::pool::{Body, Trouble};
 use crate::wire::Task;
+
+/// An answer ends with `"<uuid>"}`, and each one's uuid is another.
+const UUID: usize = 39;
+
+/// Longer answers are digested where nobody else waits for the thread.
+const QUICKLY_DIGESTED: usize = 64 << 10;
+
+/// What may follow the name.
+#[derive(serde::Deserialize)]
+pub(super) struct Parameters {
+    version: Option<String>,
+}
 
 pub(super) async fn query(
     request: HttpRequest,
@@ -13,5 +33,62 @@ pub(super) async fn query(
     service: web::Data<Service>,
 ) -> Handled {
     let body = body::read(&request, payload, service.max_request_bytes, service.gzip).await?;
-    evaluate::work(&request, &service, Task::Query, name.into_inner(), body, &service.query_timeout).await
+    let version = wanted(&request)?;
+    let name = name.into_inner();
+    let call = evaluate::Call { task: Task::Query, name: name.clone(), version, body };
+    let as_for_function = |trouble, timeout: &str| failure(trouble, &name, timeout);
+    let answer = evaluate::work(&request, &service, call, &service.query_timeout, as_for_function).await?;
+    let body = answer.body.whole().await.map_err(|error| {
+        Failure::new(500, format!("Error querying function '{name}'")).info(format!("{error}."))
+    })?;
+    let tag = if answer.status == 200 { tag(&body).await } else { None };
+    let mut response = answer::json_for(&request, answer.status, Body::Whole(body)).await;
+    if let Some(tag) = tag {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    Ok(response)
+}
+
+/// The version that is asked for; 0 where none is.
+fn wanted(request: &HttpRequest) -> Result<u32, Failure> {
+    let refused = || {
+        Failure::new(400, "The version must be a whole number from 1 on.")
+            .info("For the current version, leave it out: /query/NAME.")
+    };
+    let parameters = web::Query::<Parameters>::from_query(request.query_string()).map_err(|_| refused())?;
+    match &parameters.version {
+        None => Ok(0),
+        Some(text) => text.parse().ok().filter(|version| *version > 0).ok_or_else(refused),
+    }
+}
+
+fn failure(trouble: Trouble, name: &str, timeout: &str) -> Failure {
+    match trouble {
+        Trouble::TimedOut => Failure::new(
+            408,
+            format!("User defined function '{name}' timed out. Timeout is set to {timeout} s."),
+        )
+        .info("TABPY_QUERY_TIMEOUT is the time that a function may take."),
+        Trouble::Died { how } => Failure::new(500, format!("Error querying function '{name}'")).info(how),
+        other => other.failure(String::new),
+    }
+}
+
+async fn tag(body: &Bytes) -> Option<HeaderValue> {
+    let result = body.slice(..body.len().checked_sub(UUID)?);
+    if result.len() <= QUICKLY_DIGESTED {
+        return digest(&result);
+    }
+    tokio::task::spawn_blocking(move || digest(&result)).await.ok()?
+}
+
+/// Thirty-two digits, as many as TabPy's have.
+fn digest(result: &[u8]) -> Option<HeaderValue> {
+    let mut text = String::from("\"");
+    for byte in &Sha256::digest(result)[..16] {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text.push('"');
+    HeaderValue::from_str(&text).ok()
 }

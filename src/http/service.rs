@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use actix_web::dev::ServiceResponse;
 use actix_web::http::header::TryIntoHeaderValue as _;
@@ -33,12 +33,18 @@ pub struct Service {
     pub admission: Admission,
     /// Set when the server begins to stop.
     pub stopping: AtomicBool,
+    /// The newest generation of deployed functions.
+    pub generation: Arc<AtomicU64>,
     pub(super) name: String,
     pub(super) subdirectory: String,
     pub(super) state_path: PathBuf,
     pub(super) gzip: bool,
     pub(super) max_request_bytes: usize,
     pub(super) bodies: Arc<Bodies>,
+    /// `/metrics` without credentials.
+    metrics_open: bool,
+    /// Whether the headers of the proxy in front are believed.
+    pub(super) trust_proxy: bool,
     pub(super) evaluate_enabled: bool,
     pub(super) evaluate_timeout: Timeout,
     pub(super) query_timeout: Timeout,
@@ -70,12 +76,15 @@ impl Service {
         Ok(Self {
             pool,
             stopping: AtomicBool::new(false),
+            generation: Arc::default(),
             name: service.name.clone(),
             subdirectory: service.subdirectory.clone(),
             state_path: service.state_path.clone(),
             gzip: config.http.gzip,
             max_request_bytes: config.http.max_request_bytes,
             bodies: Bodies::new(config.http.bodies_bytes, config.evaluate.timeout.duration),
+            metrics_open: config.http.metrics_open,
+            trust_proxy: config.http.trust_proxy,
             evaluate_enabled: config.evaluate.enabled,
             evaluate_timeout: config.evaluate.timeout.clone(),
             query_timeout: config.query_timeout.clone(),
@@ -88,6 +97,11 @@ impl Service {
         })
     }
 
+    /// The newest generation of deployed functions.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
     /// A path without the subdirectory, if it lies below that.
     pub(super) fn below<'path>(&self, path: &'path str) -> Option<&'path str> {
         path.strip_prefix(self.subdirectory.as_str())
@@ -95,7 +109,14 @@ impl Service {
 
     /// Paths that tell nothing and so need no credentials.
     pub(super) fn is_open_path(&self, path: &str) -> bool {
-        self.below(path).is_some_and(|path| matches!(path, "/healthz" | "/readyz" | "/assets/page.css"))
+        self.is_probe(path)
+            || self
+                .below(path)
+                .is_some_and(|path| path.starts_with("/assets/") || path == "/metrics" && self.metrics_open)
+    }
+
+    pub(super) fn is_probe(&self, path: &str) -> bool {
+        self.below(path).is_some_and(|path| matches!(path, "/healthz" | "/livez" | "/readyz"))
     }
 
     pub(super) fn is_page(&self, path: &str) -> bool {

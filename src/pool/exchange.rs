@@ -5,15 +5,15 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::OnceLock;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
-use tokio::net::UnixStream;
+use bytes::Bytes;
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::channel::Wire;
 use super::output::Printed;
 use super::process::Worker;
 use super::{Job, Limits};
-use crate::wire::{self, Reply, Request};
+use crate::wire::{self, Reply, Request, Task};
 
 /// Enough for the reply to a tiny request, header included.
 const FIRST_READ: usize = 4096;
@@ -64,18 +64,23 @@ impl Worker {
             id,
             name_length: u32::try_from(job.name.len()).unwrap_or(0),
             body_length: job.body.len() as u64,
+            generation: job.generation,
+            version: job.version,
         };
         // An idle worker has nothing to say but that it ends; what a script left on the wire would else
         // be taken for this job's reply.
-        if !matches!(wire.try_read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock) {
+        if !matches!(wire.try_read(&mut Vec::with_capacity(1)), Err(error) if error.kind() == ErrorKind::WouldBlock)
+        {
             return Err(Lost::BeforeItBegan);
         }
         send(wire, &request, job).await.map_err(|_| Lost::BeforeItBegan)?;
         if job.body.len() > BEGUN {
             job.body = Bytes::new();
         }
+        // What a function answers is looked at whole.
+        let in_parts = job.task == Task::Evaluate;
         let mut printed = Printed::new(limits.script_output_bytes);
-        let received = receive(wire, output, &mut printed, limits.max_response_bytes).await;
+        let received = receive(wire, output, &mut printed, limits.max_response_bytes, in_parts).await;
         // What was printed before the reply is in the pipe by now.
         printed.drain(output);
         drop(printed);
@@ -97,13 +102,13 @@ impl Worker {
     ) -> io::Result<()> {
         let (wire, _) = self.watched()?;
         while missing > 0 {
-            let mut part = BytesMut::with_capacity(PART.min(missing));
-            match wire.try_read_buf(&mut (&mut part).limit(missing)) {
+            let mut part = Vec::with_capacity(PART.min(missing));
+            match wire.try_read(&mut part) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(length) => {
-                    missing -= length;
+                    missing = missing.checked_sub(length).ok_or(ErrorKind::InvalidData)?;
                     // A client that has left does not keep the worker from being read to the end.
-                    let _ = parts.send(part.freeze());
+                    let _ = parts.send(part.into());
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => wire.readable().await?,
                 Err(error) => return Err(error),
@@ -119,30 +124,21 @@ pub(super) fn unguessable(worker: u64, request: u64) -> u64 {
     KEY.get_or_init(RandomState::new).hash_one((worker, request))
 }
 
-async fn send(wire: &UnixStream, request: &Request, job: &Job) -> io::Result<()> {
+async fn send(wire: &Wire, request: &Request, job: &Job) -> io::Result<()> {
     let header = request.encode();
-    let mut slices = [IoSlice::new(&header), IoSlice::new(job.name.as_bytes()), IoSlice::new(&job.body)];
-    let mut rest = &mut slices[..];
-    IoSlice::advance_slices(&mut rest, 0);
-    while !rest.is_empty() {
-        match wire.try_write_vectored(rest) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(written) => IoSlice::advance_slices(&mut rest, written),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => wire.writable().await?,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
+    wire.write_all(&mut [IoSlice::new(&header), IoSlice::new(job.name.as_bytes()), IoSlice::new(&job.body)])
+        .await
 }
 
 /// The reply, or `None` when what came is no reply.
 async fn receive(
-    wire: &UnixStream,
+    wire: &Wire,
     output: &pipe::Receiver,
     printed: &mut Printed,
     max_response_bytes: usize,
+    in_parts: bool,
 ) -> io::Result<Option<Done>> {
-    let mut received = BytesMut::with_capacity(FIRST_READ);
+    let mut received = Vec::with_capacity(FIRST_READ);
     let mut whole = None;
     loop {
         if let (None, Some(header)) = (whole, received.first_chunk::<{ wire::HEADER }>()) {
@@ -153,8 +149,8 @@ async fn receive(
             else {
                 return Ok(None);
             };
-            if reply.status == 200 && length > LONG {
-                let begun = received.split_off(wire::HEADER).freeze();
+            if in_parts && reply.status == 200 && length > LONG {
+                let begun = Bytes::from(received).slice(wire::HEADER..);
                 let Some(missing) = length.checked_sub(begun.len()) else { return Ok(None) };
                 return Ok(Some(Done { reply, body: begun, missing, spoilt: reply.last }));
             }
@@ -165,10 +161,10 @@ async fn receive(
             && received.len() >= length
         {
             let spoilt = reply.last || received.len() > length;
-            let body = received.freeze().slice(wire::HEADER..length);
+            let body = Bytes::from(received).slice(wire::HEADER..length);
             return Ok(Some(Done { reply, body, missing: 0, spoilt }));
         }
-        match wire.try_read_buf(&mut received) {
+        match wire.try_read(&mut received) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {

@@ -19,6 +19,9 @@ const PREFIX: &str = "tabpy-rs-";
 /// The fork server's, among those of the workers.
 const FORK_SERVER: &str = "fork-server";
 
+/// That of deployed functions, for all workers to read.
+const CATALOGUE: &str = "catalogue";
+
 /// The folder of this server; clones share it.
 #[derive(Debug, Clone)]
 pub struct Folders {
@@ -47,7 +50,9 @@ impl Folders {
             )
         };
         let (path, locked) = create_locked(&place).with_context(why)?;
-        temporary::create(&path.join(FORK_SERVER)).with_context(why)?;
+        for name in [FORK_SERVER, CATALOGUE] {
+            temporary::create(&path.join(name)).with_context(why)?;
+        }
         let locked = Arc::new(locked);
         let (unneeded, names) = mpsc::channel::<PathBuf>();
         let parent = Arc::clone(&locked);
@@ -60,6 +65,11 @@ impl Folders {
             }
         })?;
         Ok(Self { path: path.into(), _locked: locked, unneeded })
+    }
+
+    /// The folder of deployed functions; see [`crate::catalogue`].
+    pub fn catalogue(&self) -> PathBuf {
+        self.path.join(CATALOGUE)
     }
 
     pub(super) fn fork_server(&self) -> PathBuf {

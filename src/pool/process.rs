@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal};
-use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 
 use super::Start;
+use super::channel::Wire;
 use super::folder::{Folder, Folders};
 use super::forker::Ends;
 use super::warden::{Warden, Watch};
@@ -51,7 +51,7 @@ enum Channel {
     },
     Watched {
         home: ThreadId,
-        wire: UnixStream,
+        wire: Wire,
         output: pipe::Receiver,
     },
     /// Between the two, and after a failure to pass from one to the other.
@@ -137,8 +137,7 @@ impl Worker {
             // A forked worker was told before it was born.
             let setup = Setup { folder: self.folder.path().to_owned(), ..start.setup.clone() };
             let setup = serde_json::to_vec(&setup)?;
-            let request =
-                Request { task: Task::Setup, id: 0, name_length: 0, body_length: setup.len() as u64 };
+            let request = Request::plain(Task::Setup, 0, setup.len() as u64);
             wire.write_all(&request.encode())?;
             wire.write_all(&setup)?;
         }
@@ -175,22 +174,27 @@ impl Worker {
         self.watch.as_ref().is_some_and(|watch| watch.has_ended())
     }
 
+    /// Whether it was ended for what its script took.
+    pub(super) fn has_met_a_limit(&self) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.verdict().is_some())
+    }
+
     pub(super) fn is_at_home(&self, here: ThreadId) -> bool {
         matches!(&self.channel, Channel::Watched { home, .. } if *home == here)
     }
 
     /// The descriptors, watched by this thread's runtime.
-    pub(super) fn watched(&mut self) -> io::Result<(&UnixStream, &pipe::Receiver)> {
+    pub(super) fn watched(&mut self) -> io::Result<(&Wire, &pipe::Receiver)> {
         let here = std::thread::current().id();
         if !self.is_at_home(here) {
             let (wire, output) = match std::mem::replace(&mut self.channel, Channel::Gone) {
                 Channel::Unwatched { wire, output } => (wire, output),
-                Channel::Watched { wire, output, .. } => (wire.into_std()?, output.into_nonblocking_fd()?),
+                Channel::Watched { wire, output, .. } => (wire.into_inner(), output.into_nonblocking_fd()?),
                 Channel::Gone => return Err(io::ErrorKind::NotConnected.into()),
             };
             self.channel = Channel::Watched {
                 home: here,
-                wire: UnixStream::from_std(wire)?,
+                wire: Wire::new(wire)?,
                 output: pipe::Receiver::from_owned_fd_unchecked(output)?,
             };
         }

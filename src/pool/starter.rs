@@ -7,14 +7,19 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
 use super::forker::Forker;
 use super::process::Worker;
 use super::{Shared, State};
 use crate::memory;
+use crate::metrics::Ended;
 
 pub(super) enum Order {
     /// One more worker, not before `at`.
     Start { at: Instant },
+    /// One worker that the pool does not count, for whoever gets it.
+    Lend { to: oneshot::Sender<Result<Worker, String>> },
     /// Somebody has begun to wait.
     Look,
     /// A worker's process has ended, perhaps while it was idle.
@@ -59,6 +64,7 @@ pub(super) fn run(pool: Weak<Shared>, orders: Receiver<Order>) -> std::io::Resul
                     tick = tick.min(at.max(Instant::now()));
                 }
                 Ok(Order::Look) => tick = tick.min(Instant::now() + TICK),
+                Ok(Order::Lend { to }) => lend(&shared, &mut forker, to),
                 Ok(Order::Ended { number } | Order::Retire { number }) => shared.retire(number),
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
@@ -82,6 +88,34 @@ pub(super) fn run(pool: Weak<Shared>, orders: Receiver<Order>) -> std::io::Resul
 
 fn start(shared: &Arc<Shared>, forker: &mut Option<Forker>) {
     let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+    let worker = match make(shared, forker, number) {
+        Ok(worker) => worker,
+        Err(reason) => return shared.failed(number, &reason),
+    };
+    // Getting ready may take a second; several workers do it side by side.
+    let for_thread = Arc::clone(shared);
+    if let Err(reason) = in_thread(move || for_thread.greet(number, worker)) {
+        shared.failed(number, &reason);
+    }
+}
+
+/// A worker for one purpose. It ends with its handle, which whoever asked for it may have given up by now.
+fn lend(shared: &Arc<Shared>, forker: &mut Option<Forker>, to: oneshot::Sender<Result<Worker, String>>) {
+    let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+    let mut worker = match make(shared, forker, number) {
+        Ok(worker) => worker,
+        Err(reason) => return drop(to.send(Err(reason))),
+    };
+    let for_thread = Arc::clone(shared);
+    // A thread that could not be started drops the sender, which tells as much.
+    let _ = in_thread(move || {
+        let greeted = worker.greet(&for_thread.start, &for_thread.warden);
+        let _ = to.send(greeted.map(|_| worker).map_err(|error| format!("{error:#}")));
+    });
+}
+
+/// A worker's process, which has yet to say hello.
+fn make(shared: &Shared, forker: &mut Option<Forker>, number: u64) -> Result<Worker, String> {
     // A fork server that has died since is replaced at once.
     let mut forked = fork(shared, forker, number);
     if forked.is_err() && forker.is_some() {
@@ -93,20 +127,13 @@ fn start(shared: &Arc<Shared>, forker: &mut Option<Forker>) {
         tracing::warn!(worker = number, "starting a worker plainly, which takes longer: {error:#}");
         Ok(Worker::start(number, &shared.start).map_err(|error: std::io::Error| error.to_string()))
     });
-    let worker = match made.and_then(|made| made.map_err(anyhow::Error::msg)) {
-        Ok(worker) => worker,
-        Err(error) => {
-            return shared.failed(number, &format!("A worker process could not be started: {error}"));
-        }
-    };
-    // Getting ready may take a second; several workers do it side by side.
-    let for_thread = Arc::clone(shared);
-    let greeting = std::thread::Builder::new()
-        .name("greeter".to_owned())
-        .spawn(move || for_thread.greet(number, worker));
-    if let Err(error) = greeting {
-        shared.failed(number, &format!("A thread could not be started: {error}"));
-    }
+    made.and_then(|made| made.map_err(anyhow::Error::msg))
+        .map_err(|error| format!("A worker process could not be started: {error}"))
+}
+
+fn in_thread(work: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    let started = std::thread::Builder::new().name("greeter".to_owned()).spawn(work);
+    started.map(drop).map_err(|error| format!("A thread could not be started: {error}"))
 }
 
 fn end(forker: &mut Option<Forker>) {
@@ -189,7 +216,7 @@ impl Shared {
             }
         }
         if let Some(worker) = shrink {
-            self.bury(worker);
+            self.bury(worker, Ended::Idle);
         }
         awaited
     }

@@ -156,7 +156,7 @@ fn unmap(start: *mut c_void, size: usize) {
 /// A chunk of a large page's size and alignment.
 fn map_aligned() -> Option<*mut c_void> {
     let start = map(LARGE)?;
-    if start as usize % LARGE == 0 {
+    if (start as usize).is_multiple_of(LARGE) {
         return Some(start);
     }
     // The kernel gave another place: twice the size holds an aligned chunk, and the rest goes back.

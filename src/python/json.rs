@@ -3,6 +3,7 @@
 //! the conversions that TabPy lacks. Anything unusual on the way in is handed to Python's own
 //! `json`, so that its errors need no imitation. Nothing here knows of requests.
 
+mod copy;
 mod parse;
 mod rows;
 mod write;
@@ -13,6 +14,7 @@ mod tests;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+pub use copy::copy;
 pub use rows::rows;
 
 /// Why an answer was not written.

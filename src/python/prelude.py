@@ -47,25 +47,6 @@ class EmptyScript(Exception):
     """The script holds no statement."""
 
 
-class Failed(dict):
-    """What `tabpy.query` returns when it fails; reading its response says why."""
-
-    def __missing__(self, key):
-        error = KeyError(key)
-        if key == "response":
-            error.tabpy_reason = self.get("info") or self.get("message")
-        raise error
-
-
-class TabPy:
-    """The `tabpy` that scripts see."""
-
-    __slots__ = ()
-
-    def query(self, name, *args, **kwargs):
-        return Failed(message="UnknownURI", info=f"Endpoint '{name}' does not exist")
-
-
 def compile_script(source, argument_names):
     """The code object of the script as a function's body, the provided names that it may use, whether
     it names itself, and what it may leave behind (see `risk_of`).
@@ -83,8 +64,8 @@ def compile_script(source, argument_names):
         error.filename = "<string>"
         raise
     code = next(c for c in compiled.co_consts if isinstance(c, types.CodeType))
-    names = _names(code)
-    risk = risk_of(names, _operations(code))
+    names = names_of(code)
+    risk = risk_of(names, operations_of(code))
     if changes_others(body, PROVIDED):
         risk |= BEYOND_REPAIR
     if names & DYNAMIC:
@@ -145,19 +126,19 @@ def _parse_as_tabpy(source):
     return tree.body[0].body
 
 
-def _names(code):
+def names_of(code):
     names = set(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            names |= _names(constant)
+            names |= names_of(constant)
     return names
 
 
-def _operations(code):
+def operations_of(code):
     operations = {instruction.opname for instruction in dis.get_instructions(code)}
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            operations |= _operations(constant)
+            operations |= operations_of(constant)
     return operations
 
 
@@ -174,10 +155,22 @@ def provide(name):
 def source_line(source, number):
     """One line of the script, as Python counts lines, short enough to show."""
     lines = re.split(r"\r\n|\r|\n", source)
-    if not 1 <= number <= len(lines):
-        return ""
-    line = lines[number - 1].strip()
+    return shown_line(lines[number - 1]) if 1 <= number <= len(lines) else ""
+
+
+def shown_line(line):
+    """A line of source as errors show it: short, and without a password."""
+    line = _SECRET.sub(r"\1...", line.strip())
     return line if len(line) <= 160 else line[:157] + "..."
+
+
+# TabPy's client sends scripts that sign in.
+_SECRET = re.compile(r"(set_credentials\s*\(?).+")
+
+
+def bounded(text):
+    """A text that is not too long for an answer."""
+    return text if len(text) <= 100_000 else text[:100_000] + "..."
 
 
 def describe(error, trace, source, compiling):
@@ -186,15 +179,18 @@ def describe(error, trace, source, compiling):
         text = str(error)
     except BaseException as second:
         text = f"(its text could not be made: {type(second).__name__})"
-    if len(text) > 100_000:
-        text = text[:100_000] + "..."
-    text = f"{type(error).__name__} : {text}"
+    text = f"{type(error).__name__} : {bounded(text)}"
     number = _line_of(error, trace, compiling)
     line = "" if number is None else source_line(source, number)
     if number is not None:
         text += f" (line {number}: {line})" if line else f" (line {number})"
     # A compiler's MemoryError is about nesting.
     return text if compiling else text + (_hint(error) or hint(error, trace, line))
+
+
+def setting_behind(error):
+    """The setting that a deployed function has met."""
+    return _hint(error) or hint(error, error.__traceback__, "")
 
 
 def _hint(error):
@@ -293,4 +289,4 @@ def after_fork(modules, places, confined):
 
 def watch_state():
     """The state that scripts begin with, own classes included."""
-    return State([TabPy, Failed])
+    return State([sys.modules["_tabpy_rs_functions"].Failed])

@@ -32,7 +32,20 @@ impl Risk {
         const BEYOND_REPAIR: u8 = 8;
         self.0 & BEYOND_REPAIR != 0
     }
+
+    /// Loading a function: the process, objects, random numbers, settings.
+    pub(super) const LOADING: Self = Self(1 | OBJECTS | 4 | 16);
+
+    pub(super) fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(super) fn is_about_objects(self) -> bool {
+        self.0 & OBJECTS != 0
+    }
 }
+
+const OBJECTS: u8 = 2;
 
 /// Compiled scripts by their text and their number of arguments.
 #[derive(Default)]

@@ -18,8 +18,10 @@ import threading
 import time
 import warnings
 
+import _tabpy_rs_settings as settings
+
 # What a script may have touched, judged by its code; added up they are its risk.
-PROCESS, OBJECTS, RANDOM, BEYOND_REPAIR = 1, 2, 4, 8
+PROCESS, OBJECTS, RANDOM, BEYOND_REPAIR, SETTINGS = 1, 2, 4, 8, 16
 
 _NAMES = {
     # The process: directory, environment, signals, descriptors, limits.
@@ -38,6 +40,13 @@ _NAMES = {
 }
 _NAMES = {risk: frozenset(names.split()) for risk, names in _NAMES.items()}
 
+# What a function's names are looked after for by themselves: a worker that ends takes loaded functions with it.
+_READABLE = {
+    *"setlocale set_option options rcParams set_printoptions set_threshold excepthook unraisablehook displayhook".split(),
+    *"set_int_max_str_digits setswitchinterval basicConfig disable addHandler setLevel captureWarnings".split(),
+    *"callbacks setdefaulttimeout".split(),
+}
+
 # Opcodes that change an object which may live longer than the script.
 _CHANGING = {"STORE_ATTR", "DELETE_ATTR"}
 
@@ -51,6 +60,12 @@ def risk_of(names, operations):
     """The risk of a script that uses these names and opcodes; 0 for most."""
     risk = sum(kind for kind, risky in _NAMES.items() if names & risky)
     return risk | OBJECTS if operations & _CHANGING else risk
+
+
+def risk_of_function(names, operations):
+    """The same for a deployed function: settings that can be compared are put right instead."""
+    risk = risk_of(names - _READABLE, operations)
+    return risk | SETTINGS if names & _READABLE else risk
 
 
 def _descriptors():
@@ -88,14 +103,18 @@ class State:
         self.descriptors = _descriptors()
         numpy = sys.modules.get("numpy")
         self.numpy_errors = None if numpy is None else (numpy.geterr(), numpy.geterrcall())
+        self.settings = settings.read()
 
-    def restore(self, risk):
-        """Puts right what can be; False where the process had better end."""
+    def restore(self, risk, loaded=False):
+        """Puts right what can be; False where the process had better end. What functions that were just
+        `loaded` have added to modules stays, since they may rely on it."""
         try:
             if risk & BEYOND_REPAIR:
                 return False
-            if risk & OBJECTS and not self._objects_are_clean():
+            if risk & OBJECTS and not self._objects_are_clean(loaded):
                 return False
+            if risk & SETTINGS:
+                settings.write(self.settings)
             if risk & PROCESS:
                 if not self._process_is_clean():
                     return False
@@ -114,17 +133,20 @@ class State:
         now = _descriptors()
         return all(now.get(name) == target for name, target in self.descriptors.items())
 
-    def _objects_are_clean(self):
-        for (name, module), before in zip(self.modules, self.contents):
-            if sys.modules.get(name) is not module or _changed(vars(module), before):
+    def _objects_are_clean(self, accept=False):
+        for place, (name, module) in enumerate(self.modules):
+            if sys.modules.get(name) is not module or not _settle(vars(module), self.contents[place], accept):
                 return False
-        return not any(_changed(vars(kind), before) for kind, before in zip(self.classes, self.class_contents))
+        contents = zip(self.classes, self.class_contents)
+        return all(_settle(vars(kind), before, accept) for kind, before in contents)
 
     def _put_process_right(self):
         if os.environ != self.environment:
+            zone = os.environ.get("TZ")
             os.environ.clear()
             os.environ.update(self.environment)
-            time.tzset()
+            if zone != self.environment.get("TZ"):
+                self._put_zone_right()
         os.chdir(self.directory)
         os.umask(self.umask)
         sys.setrecursionlimit(self.recursion_limit)
@@ -141,6 +163,22 @@ class State:
             numpy = sys.modules["numpy"]
             numpy.seterr(**self.numpy_errors[0])
             numpy.seterrcall(self.numpy_errors[1])
+
+    def _put_zone_right(self):
+        time.tzset()
+        # The same zone again, in new objects.
+        known = self.contents[[module for _, module in self.modules].index(time)]
+        known.update((name, getattr(time, name)) for name in ("tzname", "timezone", "altzone", "daylight"))
+
+
+def _settle(now, before, accept):
+    """Whether a namespace is as before, or, where that is acceptable, has only grown."""
+    if not _changed(now, before):
+        return True
+    if accept and not any(now.get(name, State) is not value for name, value in before.items()):
+        before.update(now)
+        return True
+    return False
 
 
 def _changed(now, before):

@@ -37,7 +37,7 @@ pub(super) fn confine(setup: &Setup, folder: &Path, python: &[PathBuf]) -> Confi
     let own = shared_memory::own(setup.script_disk_bytes).then(|| Path::new(shared_memory::PLACE));
     hide_memory(true);
     let mut warnings = Vec::new();
-    let places = Places::of(wanted, folder, python);
+    let places = Places::of(wanted, folder, &setup.catalogue, python);
     let privileged = capabilities::any();
     let dropped = capabilities::drop_all();
     if privileged && dropped {

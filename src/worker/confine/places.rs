@@ -97,10 +97,11 @@ pub(super) struct Places {
 }
 
 impl Places {
-    pub(super) fn of(wanted: &Confinement, folder: &Path, python: &[PathBuf]) -> Self {
+    pub(super) fn of(wanted: &Confinement, folder: &Path, functions: &Path, python: &[PathBuf]) -> Self {
         let etc = ETC.iter().map(|name| Path::new("/etc").join(name));
         let system = SYSTEM.iter().map(PathBuf::from).chain(etc);
         let read = system.chain(python.iter().cloned()).chain(wanted.read.iter().cloned());
+        let read = read.chain([functions.to_owned()]);
         let write = [folder.to_owned(), PathBuf::from(shared_memory::PLACE)]
             .into_iter()
             .chain(wanted.write.iter().cloned());

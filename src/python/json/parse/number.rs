@@ -100,7 +100,7 @@ fn digits(text: &[u8], number: u64) -> (u64, usize) {
         // A digit becomes its value, and everything else more than nine.
         let values = u64::from_le_bytes(*chunk) ^ 0x3030_3030_3030_3030;
         let others =
-            ((values & 0x7f7f_7f7f_7f7f_7f7f) + 0x7676_7676_7676_7676 | values) & 0x8080_8080_8080_8080;
+            (((values & 0x7f7f_7f7f_7f7f_7f7f) + 0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080;
         let found = (others.trailing_zeros() / 8) as usize;
         if found == 0 {
             return (number, count);

@@ -91,6 +91,15 @@ impl Known<'_> {
         self.missing.iter().flatten().any(|missing| missing.is(value))
     }
 
+    pub(crate) fn is_frame(&self, value: &Bound<'_, PyAny>) -> bool {
+        self.frame.has(value)
+    }
+
+    /// Whether the value is numpy's own float, which is one of Python's as well.
+    pub(crate) fn is_float(&self, value: &Bound<'_, PyAny>) -> bool {
+        self.float64.is(value)
+    }
+
     /// Whether the value is a column, or a table, of numpy or pandas.
     pub(crate) fn is_column(&self, value: &Bound<'_, PyAny>) -> bool {
         [&self.ndarray, &self.frame, &self.series, &self.index, &self.extension]

@@ -1,0 +1,1 @@
+"""TabPy's tools for deploying functions, as they work within a worker."""
