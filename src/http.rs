@@ -2,16 +2,19 @@
 //! thin: what a script is, who may sign in and where Python runs is known elsewhere.
 
 mod answer;
+mod assets;
 mod auth;
 mod bodies;
 mod body;
 mod browser;
 mod client;
+mod details;
 mod edge;
 mod endpoints;
 mod evaluate;
 mod health;
 mod metrics;
+mod packages;
 mod pages;
 mod query;
 mod service;
@@ -61,7 +64,7 @@ pub fn routes(config: &mut ServiceConfig, prefix: &str) {
         )
         .service(resource("/metrics").route(web::get().to(metrics::text)))
         .service(resource("/live").route(web::get().to(metrics::live)))
-        .service(resource("/assets/page.css").route(web::get().to(pages::style)))
+        .service(resource("/assets/{name}").route(web::get().to(assets::asset)))
         .service(resource("/").route(page()).route(web::head().to(pages::index)))
         .service(resource("/index.html").route(page()).route(web::head().to(pages::index)));
     config.service(routes).default_service(web::to(answer::not_found));

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use actix_web::dev::ServiceResponse;
 use actix_web::http::header::TryIntoHeaderValue as _;
@@ -35,8 +36,13 @@ pub struct Service {
     pub stopping: AtomicBool,
     /// The newest generation of deployed functions.
     pub generation: Arc<AtomicU64>,
+    pub(super) started: Instant,
     pub(super) name: String,
     pub(super) subdirectory: String,
+    /// The executable whose packages scripts see.
+    pub(super) python: PathBuf,
+    pub(super) most_workers: usize,
+    pub(super) worker_memory_bytes: u64,
     pub(super) state_path: PathBuf,
     pub(super) gzip: bool,
     pub(super) max_request_bytes: usize,
@@ -76,6 +82,10 @@ impl Service {
         Ok(Self {
             pool,
             stopping: AtomicBool::new(false),
+            started: Instant::now(),
+            python: config.python.executable.clone(),
+            most_workers: config.pool.max_workers,
+            worker_memory_bytes: config.pool.worker_memory_bytes,
             generation: Arc::default(),
             name: service.name.clone(),
             subdirectory: service.subdirectory.clone(),
@@ -102,6 +112,15 @@ impl Service {
         self.generation.load(Ordering::Acquire)
     }
 
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Where deployed functions live, in words.
+    pub(super) fn functions_kept(&self) -> String {
+        "nowhere yet".to_owned()
+    }
+
     /// A path without the subdirectory, if it lies below that.
     pub(super) fn below<'path>(&self, path: &'path str) -> Option<&'path str> {
         path.strip_prefix(self.subdirectory.as_str())
@@ -110,7 +129,9 @@ impl Service {
     /// Paths that tell nothing and so need no credentials.
     pub(super) fn is_open_path(&self, path: &str) -> bool {
         self.is_probe(path)
-            || self.below(path).is_some_and(|path| path.starts_with("/assets/") || path == "/metrics" && self.metrics_open)
+            || self
+                .below(path)
+                .is_some_and(|path| path.starts_with("/assets/") || path == "/metrics" && self.metrics_open)
     }
 
     pub(super) fn is_probe(&self, path: &str) -> bool {
