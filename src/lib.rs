@@ -12,6 +12,7 @@ pub mod http;
 pub mod pool;
 pub mod python;
 pub mod startup;
+pub mod store;
 pub mod telemetry;
 pub mod temporary;
 pub mod wire;

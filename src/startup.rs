@@ -17,6 +17,7 @@ use crate::config::{Arguments, Authentication, Config};
 use crate::credentials::{self, Credentials, PasswordHash};
 use crate::http::{self, Admission, Service};
 use crate::pool::{Allowance, Folders, Limits, Pool, Start};
+use crate::store::Store;
 use crate::telemetry;
 use crate::wire::{PROTOCOL, Setup};
 use crate::worker;
@@ -88,8 +89,12 @@ impl Application {
     pub fn build(config: &Config, admission: Admission) -> anyhow::Result<Self> {
         let listeners = bind(&config.listen)?;
         let port = listeners.first().map_or(0, |(_, address)| address.port());
-        let pool = Pool::new(workers(config)?).context("the pool's thread could not be started")?;
-        let service = Arc::new(Service::new(config, admission, pool)?);
+        let workers = workers(config)?;
+        let catalogue = workers.folders.catalogue();
+        let pool = Pool::new(workers).context("the pool's thread could not be started")?;
+        let generation = Arc::default();
+        let store = Store::start(config.functions.clone(), pool.clone(), catalogue, Arc::clone(&generation))?;
+        let service = Arc::new(Service::new(config, admission, pool, store, generation)?);
         watch_password_file(&service)?;
         let for_threads = Arc::clone(&service);
         let threads = std::thread::available_parallelism().map_or(2, usize::from).min(MOST_FRONT_THREADS);

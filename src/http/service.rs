@@ -17,6 +17,7 @@ use crate::config::{Config, Timeout};
 use crate::credentials::Credentials;
 use crate::failure::write_json_string;
 use crate::pool::Pool;
+use crate::store::Store;
 
 /// The TabPy whose API is spoken; clients tell by it what they may ask for.
 const TABPY_VERSION: &str = "2.16.0";
@@ -29,11 +30,12 @@ pub enum Admission {
 
 pub struct Service {
     pub pool: Pool,
+    pub store: Store,
     pub admission: Admission,
     /// Set when the server begins to stop.
     pub stopping: AtomicBool,
     /// The newest generation of deployed functions.
-    pub generation: Arc<AtomicU64>,
+    generation: Arc<AtomicU64>,
     pub(super) name: String,
     pub(super) subdirectory: String,
     pub(super) state_path: PathBuf,
@@ -52,7 +54,13 @@ pub struct Service {
 }
 
 impl Service {
-    pub fn new(config: &Config, admission: Admission, pool: Pool) -> anyhow::Result<Self> {
+    pub fn new(
+        config: &Config,
+        admission: Admission,
+        pool: Pool,
+        store: Store,
+        generation: Arc<AtomicU64>,
+    ) -> anyhow::Result<Self> {
         let service = &config.service;
         let access = &service.access_control;
         let mut access_control = HeaderMap::new();
@@ -69,8 +77,9 @@ impl Service {
         let challenge = WwwAuthenticate(Basic::with_realm(realm)).try_into_value()?;
         Ok(Self {
             pool,
+            store,
             stopping: AtomicBool::new(false),
-            generation: Arc::default(),
+            generation,
             name: service.name.clone(),
             subdirectory: service.subdirectory.clone(),
             state_path: service.state_path.clone(),
