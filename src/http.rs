@@ -12,7 +12,9 @@ mod details;
 mod edge;
 mod endpoints;
 mod evaluate;
+mod functions;
 mod health;
+mod listing;
 mod metrics;
 mod packages;
 mod pages;
@@ -45,9 +47,18 @@ pub fn routes(config: &mut ServiceConfig, prefix: &str) {
         .service(
             resource("/endpoints/{name}")
                 .route(web::get().to(endpoints::one))
-                .route(web::put().to(endpoints::missing))
-                .route(web::delete().to(endpoints::missing)),
+                .route(web::put().to(endpoints::change))
+                .route(web::delete().to(endpoints::remove)),
         )
+        .service(resource("/functions").route(web::get().to(functions::list)))
+        .service(
+            resource("/functions/{name}")
+                .route(web::get().to(functions::one))
+                .route(web::put().to(functions::put))
+                .route(web::delete().to(endpoints::remove)),
+        )
+        .service(resource("/functions/{name}/versions").route(web::get().to(functions::versions)))
+        .service(resource("/functions/{name}/rollback").route(web::post().to(functions::roll_back)))
         .service(resource("/status").route(web::get().to(endpoints::status)))
         .service(
             resource("/configurations/endpoint_upload_destination")

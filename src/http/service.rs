@@ -19,6 +19,7 @@ use crate::config::{Config, Timeout};
 use crate::credentials::Credentials;
 use crate::failure::write_json_string;
 use crate::pool::Pool;
+use crate::store::Store;
 
 /// The TabPy whose API is spoken; clients tell by it what they may ask for.
 const TABPY_VERSION: &str = "2.16.0";
@@ -31,11 +32,12 @@ pub enum Admission {
 
 pub struct Service {
     pub pool: Pool,
+    pub store: Store,
     pub admission: Admission,
     /// Set when the server begins to stop.
     pub stopping: AtomicBool,
     /// The newest generation of deployed functions.
-    pub generation: Arc<AtomicU64>,
+    generation: Arc<AtomicU64>,
     pub(super) started: Instant,
     pub(super) name: String,
     pub(super) subdirectory: String,
@@ -64,7 +66,13 @@ pub struct Service {
 }
 
 impl Service {
-    pub fn new(config: &Config, admission: Admission, pool: Pool) -> anyhow::Result<Self> {
+    pub fn new(
+        config: &Config,
+        admission: Admission,
+        pool: Pool,
+        store: Store,
+        generation: Arc<AtomicU64>,
+    ) -> anyhow::Result<Self> {
         let service = &config.service;
         let access = &service.access_control;
         let mut access_control = HeaderMap::new();
@@ -81,12 +89,13 @@ impl Service {
         let challenge = WwwAuthenticate(Basic::with_realm(realm)).try_into_value()?;
         Ok(Self {
             pool,
+            store,
             stopping: AtomicBool::new(false),
+            generation,
             started: Instant::now(),
             python: config.python.executable.clone(),
             most_workers: config.pool.max_workers,
             worker_memory_bytes: config.pool.worker_memory_bytes,
-            generation: Arc::default(),
             name: service.name.clone(),
             subdirectory: service.subdirectory.clone(),
             state_path: service.state_path.clone(),
