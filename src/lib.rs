@@ -9,6 +9,7 @@ pub mod credentials;
 pub mod failure;
 pub mod healthcheck;
 pub mod http;
+mod large_pages;
 pub mod memory;
 pub mod metrics;
 pub mod orphans;

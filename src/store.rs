@@ -250,9 +250,10 @@ impl Shared {
         match &self.state().database {
             Standing::Open(database) | Standing::Away(_, Some(database)) => Ok(database.clone()),
             Standing::Away(trouble, None) => Err(trouble.clone()),
-            Standing::Unknown => {
-                Err(Trouble::new(Kind::Unreachable, format!("{} is being opened", self.settings.location.place())))
-            }
+            Standing::Unknown => Err(Trouble::new(
+                Kind::Unreachable,
+                format!("{} is being opened", self.settings.location.place()),
+            )),
         }
     }
 }

@@ -23,7 +23,10 @@ pub(super) async fn ready(service: web::Data<Service>) -> Handled {
         return Err(Failure::new(503, "No Python worker is ready.").info(reason).retry_after(1).into());
     }
     if let Some(complaint) = service.store.complaint() {
-        return Err(Failure::new(503, "Not all functions are at hand.").info(complaint).retry_after(1).into());
+        return Err(Failure::new(503, "Not all functions are at hand.")
+            .info(complaint)
+            .retry_after(1)
+            .into());
     }
     Ok(json(200, "{\"status\": \"ready\"}"))
 }

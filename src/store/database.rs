@@ -171,7 +171,9 @@ impl Database {
         let database = Self { location: location.clone(), pool };
         let outcome = match &database.pool {
             _ if !writable => Ok(()),
-            Pool::Sqlite(pool) => migrator(include_str!("../../migrations/sqlite/0001_functions.sql")).run(pool).await,
+            Pool::Sqlite(pool) => {
+                migrator(include_str!("../../migrations/sqlite/0001_functions.sql")).run(pool).await
+            }
             Pool::Postgres(pool) => {
                 migrator(include_str!("../../migrations/postgres/0001_functions.sql")).run(pool).await
             }
@@ -370,8 +372,7 @@ impl Location {
 }
 
 fn migrator(sql: &'static str) -> Migrator {
-    let first =
-        Migration::new(1, "functions".into(), MigrationType::Simple, sql.into_sql_str(), false);
+    let first = Migration::new(1, "functions".into(), MigrationType::Simple, sql.into_sql_str(), false);
     let mut migrator = Migrator::with_migrations(vec![first]);
     // The database may be shared with other programs, and with a newer version of this one.
     migrator.dangerous_set_table_name("tabpy_migrations");
@@ -402,7 +403,9 @@ struct Columns {
 }
 
 fn read(columns: Columns) -> Result<Stored, sqlx::Error> {
-    let wrong = |what: &str| sqlx::Error::Decode(format!("{what} in table tabpy_versions is missing or wrong").into());
+    let wrong = |what: &str| {
+        sqlx::Error::Decode(format!("{what} in table tabpy_versions is missing or wrong").into())
+    };
     let content = match columns.kind.as_str() {
         "archive" => Content::Archive {
             object: columns.object.ok_or_else(|| wrong("object"))?,

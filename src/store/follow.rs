@@ -125,7 +125,11 @@ async fn prove(shared: Arc<Shared>, stored: Arc<Stored>) {
     let load = match shared.workers.try_out(&trial).await {
         Ok(_) => Load::Successful,
         Err(error) => {
-            tracing::warn!(name = stored.name, version = stored.version, "the function does not load: {error}");
+            tracing::warn!(
+                name = stored.name,
+                version = stored.version,
+                "the function does not load: {error}"
+            );
             Load::Failed(error.reason)
         }
     };
@@ -167,6 +171,8 @@ fn away(shared: &Shared, trouble: Trouble) {
 fn complain(trouble: &Trouble) {
     match trouble.kind {
         Kind::Absent => tracing::warn!("functions cannot be deployed: {trouble}"),
-        _ => tracing::error!("the store of functions cannot be used, what was loaded stays in force: {trouble}"),
+        _ => tracing::error!(
+            "the store of functions cannot be used, what was loaded stays in force: {trouble}"
+        ),
     }
 }

@@ -42,7 +42,8 @@ impl Address {
             .statement_cache_capacity(0)
             .disable_statement_logging();
         let signs_in = rest.split(['/', '?']).next().and_then(|place| place.rsplit_once('@'));
-        let password = signs_in.and_then(|(user, _)| user.split_once(':')).map(|(_, password)| password.to_owned());
+        let password =
+            signs_in.and_then(|(user, _)| user.split_once(':')).map(|(_, password)| password.to_owned());
         Some(Self { options, password: password.map(Secret::new) })
     }
 
