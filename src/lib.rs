@@ -3,9 +3,12 @@
 
 pub mod cli;
 pub mod config;
+pub mod connect;
 mod control;
 pub mod credentials;
+pub mod deploy;
 pub mod failure;
+mod given;
 pub mod healthcheck;
 pub mod http;
 pub mod pool;
@@ -13,6 +16,7 @@ pub mod python;
 pub mod startup;
 pub mod telemetry;
 pub mod temporary;
+mod web;
 pub mod wire;
 pub mod worker;
 

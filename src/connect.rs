@@ -1,0 +1,456 @@
+//! `tabpy-rs connect` and `tabpy-rs doctor`: from a running server to a connection of a Tableau site.
+//! Checks the server as Tableau would, signs in, creates or updates the connection, and signs out
+//! whatever happened in between. Secrets come from `given` and leave through no text; what went wrong
+//! ends in one sentence and an exit code.
+
+mod check;
+mod credential;
+mod ending;
+mod jwt;
+mod refusal;
+mod report;
+mod settings;
+mod site;
+mod tableau;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use self::check::Rules;
+use self::credential::Credential;
+use self::ending::{Code, Outcome, Problem};
+use self::report::Report;
+use self::settings::{Connection, Saved};
+use self::site::TableauSite;
+use self::tableau::{Session, Tableau};
+use crate::given::{Given, Login};
+use crate::web::Web;
+use crate::web::address::ServerAddress;
+use crate::web::trust::Trust;
+
+/// How long signing out may take when somebody wants to leave.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// One run of `connect`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    pub act: Act,
+    /// The server's address, as Tableau is to use it.
+    pub server: Option<String>,
+    pub tableau: Option<String>,
+    pub site: Option<String>,
+    /// The connection's name.
+    pub name: String,
+    pub workbook: Option<String>,
+    pub enable_site: bool,
+    pub dry_run: bool,
+    pub skip_checks: bool,
+    pub options: Options,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    Register,
+    /// Checks and signs in, and changes nothing.
+    Check,
+    List,
+    Remove,
+}
+
+/// One run of `doctor`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Examination {
+    pub server: String,
+    /// By Tableau Server's rules instead of Tableau Cloud's.
+    pub on_premises: bool,
+    pub options: Options,
+}
+
+/// What both take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    pub json: bool,
+    pub insecure: bool,
+    pub ca_file: Option<PathBuf>,
+    /// A file of variables.
+    pub secrets: Option<PathBuf>,
+    /// How long one call may take.
+    pub patience: Duration,
+}
+
+pub fn run(order: &Order) -> ExitCode {
+    conclude("connect", order.options.json, async |report| connect(order, report).await)
+}
+
+pub fn examine(examination: &Examination) -> ExitCode {
+    conclude("doctor", examination.options.json, async |report| doctor(examination, report).await)
+}
+
+fn conclude(command: &str, json: bool, work: impl AsyncFnOnce(&mut Report) -> Outcome<()>) -> ExitCode {
+    let mut report = Report::new(json);
+    let outcome = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(work(&mut report));
+            // A thread may still wait for a name to be looked up.
+            runtime.shutdown_background();
+            outcome
+        }
+        Err(error) => Err(Problem::new(Code::Failed, format!("cannot start: {error}"))),
+    };
+    ExitCode::from(report.finish(command, outcome.err().as_ref()))
+}
+
+async fn doctor(examination: &Examination, report: &mut Report) -> Outcome<()> {
+    let options = &examination.options;
+    let server = ServerAddress::parse(&examination.server).map_err(Problem::usage)?;
+    let rules = Rules {
+        cloud: !examination.on_premises && options.ca_file.is_none() && !options.insecure,
+        ca_file: options.ca_file.clone(),
+        insecure: options.insecure,
+        patience: options.patience,
+    };
+    let login = given(options, report)?.login().map_err(Problem::usage)?;
+    if let Some(login) = &login {
+        report.hide(&login.password);
+        guard_password(&server, &rules)?;
+    }
+    if let Some(reached) = check::reach(&server, &rules, report).await.map_err(Problem::usage)? {
+        check::works(&server, &reached, login.as_ref(), &rules, report).await;
+    }
+    verdict(report)
+}
+
+async fn connect(order: &Order, report: &mut Report) -> Outcome<()> {
+    let options = &order.options;
+    let given = given(options, report)?;
+    let (at, server) = addresses(order, &given)?;
+    if options.insecure && at.cloud {
+        let words =
+            "--insecure is not for Tableau Cloud, which checks every certificate itself: leave it out";
+        return Err(Problem::new(Code::Usage, words));
+    }
+    let rules = Rules {
+        cloud: at.cloud,
+        ca_file: options.ca_file.clone(),
+        insecure: options.insecure,
+        patience: options.patience,
+    };
+    let credential = Credential::choose(&given).map_err(Problem::usage)?;
+    report.hide(credential.secret());
+    if matches!(credential, Credential::App(_)) && order.act != Act::Check {
+        return Err(Problem::new(
+            Code::Permission,
+            "Tableau gives connected apps no access to these settings (an app is good for --check alone): set \
+             TABLEAU_TOKEN_NAME and TABLEAU_TOKEN_VALUE, the personal access token of a site administrator, or (not with a \
+             second factor) TABLEAU_USERNAME and TABLEAU_PASSWORD",
+        ));
+    }
+    let login = match &server {
+        Some(server) => check_server(order, server, &rules, &given, report).await?,
+        None => None,
+    };
+    let trust = match options.insecure {
+        true => Trust::Anything,
+        false => Trust::System { ca_file: options.ca_file.clone() },
+    };
+    if options.insecure {
+        report.warn(
+            "tableau",
+            "its certificate is not checked, as --insecure says: somebody in between could take the sign-in",
+            "leave --insecure out; --ca-file names an authority of your own",
+        );
+    }
+    let web = Web::new(&trust, options.patience).map_err(Problem::usage)?;
+    let tableau = Tableau::find(web, &at, options.insecure, order.dry_run).await?;
+    report.ok("tableau", tableau.words());
+    in_session(tableau, &credential, &at, report, async |session, report| {
+        report.ok("sign in", format!("on {} with {}", at.site_words(), credential.words()));
+        act(order, session, server.as_ref(), login.as_ref(), &given, report).await
+    })
+    .await
+}
+
+/// Signs in, works, and signs out, whatever came of the work and whoever interrupts it.
+async fn in_session(
+    tableau: Tableau,
+    credential: &Credential,
+    at: &TableauSite,
+    report: &mut Report,
+    work: impl AsyncFnOnce(&mut Session, &mut Report) -> Outcome<()>,
+) -> Outcome<()> {
+    let mut interruption = Interruption::new()?;
+    let interrupted = || Problem::new(Code::Interrupted, "interrupted");
+    let mut left = false;
+    let session = {
+        let mut signing_in = pin!(tableau.sign_in(credential, at, report));
+        tokio::select! {
+            session = &mut signing_in => session?,
+            () = interruption.comes() => {
+                left = true;
+                // What Tableau has begun is waited for, or nobody would know the session to end.
+                tokio::time::timeout(FAREWELL, signing_in).await.map_err(|_| interrupted())??
+            }
+        }
+    };
+    let mut session = session;
+    let outcome = if left {
+        Err(interrupted())
+    } else {
+        tokio::select! {
+            outcome = work(&mut session, report) => outcome,
+            () = interruption.comes() => Err(interrupted()),
+        }
+    };
+    match tokio::time::timeout(FAREWELL, session.sign_out(report)).await {
+        Ok(Ok(())) => report.ok("sign out", "the session is ended"),
+        Ok(Err(problem)) => report.warn("sign out", problem.words, "nothing need be done"),
+        Err(_) => report.warn(
+            "sign out",
+            "Tableau did not answer in time",
+            "nothing need be done: it ends by itself",
+        ),
+    }
+    outcome
+}
+
+/// What is done while signed in.
+async fn act(
+    order: &Order,
+    session: &mut Session,
+    server: Option<&ServerAddress>,
+    login: Option<&Login>,
+    given: &Given,
+    report: &mut Report,
+) -> Outcome<()> {
+    match (order.act, server) {
+        (Act::Check, _) => Ok(()),
+        (Act::List, _) => {
+            let connections = settings::connections(session, report).await?;
+            report.ok("connections", format!("the site has {}", connections.len()));
+            for Connection { luid, name, kind } in &connections {
+                report.line(&format!("{luid}  {kind:<10}  {name}"));
+            }
+            let list = connections.iter().map(|Connection { luid, name, kind }| {
+                json!({"connection_luid": luid, "connection_name": name, "connection_type": kind})
+            });
+            report.result("connections", list.collect());
+            Ok(())
+        }
+        (Act::Remove, _) => remove(order, session, report).await,
+        (Act::Register, Some(server)) => {
+            site_setting(order, session, given, report).await?;
+            register(order, session, server, login, report).await
+        }
+        (Act::Register, None) => Err(Problem::new(Code::Usage, "the server's address is missing")),
+    }
+}
+
+async fn site_setting(
+    order: &Order,
+    session: &mut Session,
+    given: &Given,
+    report: &mut Report,
+) -> Outcome<()> {
+    if settings::is_enabled(session, report).await? {
+        report.ok("site setting", "analytics extensions are on for the site");
+        return Ok(());
+    }
+    let question = "Analytics extensions are off for this site. Turn them on? [y/N] ";
+    if !order.enable_site && !(given.terminal() && !order.options.json && yes(question).await) {
+        return Err(Problem::new(
+            Code::SiteOff,
+            "analytics extensions are off for this site: add --enable-site to turn them on",
+        ));
+    }
+    settings::enable(session, report).await?;
+    if !session.is_dry() {
+        report.ok("site setting", "analytics extensions were off for the site, and are on now");
+    }
+    Ok(())
+}
+
+async fn register(
+    order: &Order,
+    session: &mut Session,
+    server: &ServerAddress,
+    login: Option<&Login>,
+    report: &mut Report,
+) -> Outcome<()> {
+    let name = order.name.as_str();
+    // Nothing is made for a workbook that is not there.
+    let workbook = match &order.workbook {
+        Some(workbook) => Some(settings::workbook(session, workbook, report).await?),
+        None => None,
+    };
+    let (saved, luid) = settings::save(session, name, server, login, report).await?;
+    if !session.is_dry() {
+        let done = if saved == Saved::Created { "created" } else { "updated" };
+        let luid = luid.as_deref().unwrap_or("?");
+        report.ok("connection", format!("{done} {name} ({luid}) for {server}"));
+        report.result("connection", json!({"connection_luid": luid, "connection_name": name, "done": done}));
+    }
+    if let (Some(workbook), Some(asked)) = (workbook, &order.workbook) {
+        settings::link(session, &workbook, luid.as_deref(), report).await?;
+        if !session.is_dry() {
+            report.ok("workbook", format!("{asked} uses {name} from now on"));
+        }
+    }
+    Ok(())
+}
+
+/// With a workbook, only its link goes.
+async fn remove(order: &Order, session: &mut Session, report: &mut Report) -> Outcome<()> {
+    let name = order.name.as_str();
+    if let Some(asked) = &order.workbook {
+        let workbook = settings::workbook(session, asked, report).await?;
+        settings::unlink(session, &workbook, report).await?;
+        if !session.is_dry() {
+            report.ok("workbook", format!("{asked} uses no connection any more"));
+        }
+        return Ok(());
+    }
+    let connections = settings::connections(session, report).await?;
+    let Some(connection) = settings::find(&connections, name)? else {
+        let words = format!("the site has no connection {name}: --list shows those that it has");
+        return Err(Problem::new(Code::NotFound, words));
+    };
+    settings::remove(session, &connection, report).await?;
+    if !session.is_dry() {
+        report.ok("connection", format!("removed {name} ({})", connection.luid));
+    }
+    Ok(())
+}
+
+/// The checks, and the password that Tableau is to use.
+async fn check_server(
+    order: &Order,
+    server: &ServerAddress,
+    rules: &Rules,
+    given: &Given,
+    report: &mut Report,
+) -> Outcome<Option<Login>> {
+    let mut login = given.login().map_err(Problem::usage)?;
+    if let Some(login) = &login {
+        report.hide(&login.password);
+        guard_password(server, rules)?;
+    }
+    if order.skip_checks {
+        if rules.cloud && (!server.is_https() || login.is_none()) {
+            return Err(Problem::new(
+                Code::Usage,
+                "Tableau Cloud takes servers with https and a password only: give an https address, and TABPY_USERNAME and \
+                 TABPY_PASSWORD",
+            ));
+        }
+        report.note("server", format!("{server} is not checked, as --skip-checks says"));
+        return Ok(login);
+    }
+    if let Some(reached) = check::reach(server, rules, report).await.map_err(Problem::usage)? {
+        if reached.info.demands_password && login.is_none() {
+            guard_password(server, rules)?;
+            let asked = given.login_or_ask().map_err(Problem::usage)?;
+            report.hide(&asked.password);
+            login = Some(asked);
+        }
+        check::works(server, &reached, login.as_ref(), rules, report).await;
+    }
+    verdict(report).map(|()| login)
+}
+
+fn verdict(report: &Report) -> Outcome<()> {
+    if report.failed() {
+        return Err(Problem::new(
+            Code::Server,
+            "Tableau would not be able to use the server: see the lines marked FAILED",
+        ));
+    }
+    Ok(())
+}
+
+/// A password goes over plain http only where nobody else is, or knowingly.
+fn guard_password(server: &ServerAddress, rules: &Rules) -> Outcome<()> {
+    if server.is_https() || server.is_this_machine() || rules.insecure {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::Usage,
+        format!(
+            "{server} is http, where others can read the password on its way: give an https address, or, for Tableau Server in a \
+             network that is yours alone, add --insecure"
+        ),
+    ))
+}
+
+fn given(options: &Options, report: &mut Report) -> Outcome<Given> {
+    let given = Given::read(options.secrets.as_deref()).map_err(Problem::usage)?;
+    if let Some(path) = &given.open_file {
+        let path = path.display();
+        report.warn(
+            "secrets",
+            format!("others on this machine can read {path}"),
+            format!("chmod 600 {path}"),
+        );
+    }
+    Ok(given)
+}
+
+fn addresses(order: &Order, given: &Given) -> Outcome<(TableauSite, Option<ServerAddress>)> {
+    let text = order.tableau.as_deref().or_else(|| given.text("TABLEAU_URL"));
+    let Some(text) = text else {
+        let words = "Tableau's address is missing: add --tableau (or set TABLEAU_URL), the address of your site in the browser";
+        return Err(Problem::new(Code::Usage, words));
+    };
+    let at = TableauSite::parse(text, order.site.as_deref(), given.text("TABLEAU_SITE"))
+        .map_err(Problem::usage)?;
+    let server = match (&order.server, order.act) {
+        (Some(text), _) => Some(ServerAddress::parse(text).map_err(Problem::usage)?),
+        (None, Act::List | Act::Remove) => None,
+        (None, Act::Register | Act::Check) => {
+            let words = "the server's address is missing: name it as Tableau is to reach it, like https://tabpy.example.com";
+            return Err(Problem::new(Code::Usage, words));
+        }
+    };
+    Ok((at, server))
+}
+
+/// Asks on a thread of its own, so that an interruption is heard meanwhile.
+async fn yes(question: &str) -> bool {
+    let mut err = std::io::stderr().lock();
+    let _closed = err.write_all(question.as_bytes()).and_then(|()| err.flush());
+    drop(err);
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = std::io::stdin().read_line(&mut line).is_ok();
+        // Nobody listens after an interruption.
+        let _ = answer.send(read && matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"));
+    });
+    answered.await.unwrap_or(false)
+}
+
+/// SIGINT or SIGTERM.
+struct Interruption {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interruption {
+    fn new() -> Outcome<Self> {
+        let listen =
+            |kind| signal(kind).map_err(|error| Problem::new(Code::Failed, format!("cannot start: {error}")));
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn comes(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
