@@ -6,6 +6,7 @@ pub(crate) mod address;
 pub(crate) mod trust;
 
 use std::error::Error as _;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -47,6 +48,8 @@ pub(crate) enum Trouble {
         connected: bool,
     },
     Tls(rustls::Error),
+    /// In the middle of the greeting by TLS.
+    HungUp,
     /// The other side hung up, or sent what is no HTTP.
     NotHttp(String),
     TooLong,
@@ -119,10 +122,12 @@ impl Trouble {
             if let Some(tls) = tls_error(found) {
                 return Self::Tls(tls.clone());
             }
-            if let Some(io) = found.downcast_ref::<std::io::Error>()
-                && io.kind() == std::io::ErrorKind::ConnectionRefused
-            {
-                return Self::Refused;
+            match found.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
+                Some(ErrorKind::ConnectionRefused) => return Self::Refused,
+                Some(ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) if error.is_connect() => {
+                    return Self::HungUp;
+                }
+                _ => {}
             }
             innermost = found.to_string();
             cause = found.source();
@@ -146,6 +151,7 @@ impl Trouble {
             Self::Slow { connected: false } => "it took no connection in time".to_owned(),
             Self::Slow { connected: true } => "it did not answer in time".to_owned(),
             Self::Tls(error) => format!("no TLS connection came about ({error})"),
+            Self::HungUp => "it hung up when it was greeted in TLS".to_owned(),
             Self::NotHttp(why) => format!("it hung up or does not speak HTTP ({why})"),
             Self::TooLong => "its answer is too long".to_owned(),
             Self::Other(why) => format!("no connection came about ({why})"),

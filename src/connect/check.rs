@@ -225,6 +225,11 @@ fn not_reached(
             let (detail, remedy) = certificate::explain(error, web.watching.shown().as_ref(), server, rules);
             report.fail("certificate", detail, remedy);
         }
+        Trouble::HungUp => {
+            let detail = format!("what listens on port {port} of {host} hangs up when it is greeted in TLS");
+            let remedy = "check that the proxy speaks TLS on that port and knows the name; a firewall may also cut it off";
+            report.fail("certificate", detail, remedy);
+        }
         Trouble::NotHttp(_) if !server.is_https() => {
             let remedy = "if it speaks TLS there, write https://";
             report.fail(
@@ -300,12 +305,9 @@ async fn authentication(
             report.fail("password", detail, remedy);
             return false;
         }
-        status => {
-            report.fail(
-                "password",
-                format!("with it the server answers {status} to /info"),
-                "look at the server's log",
-            );
+        // Where a password is demanded, only who has it learns what there is.
+        _ => {
+            answer::judge(&answer, server, report);
             return false;
         }
     }

@@ -16,6 +16,10 @@ const SITE: &str = "/api/-/settings/site/extensions/analytics";
 /// Tableau's word for a server like this one.
 const KIND: &str = "TABPY";
 
+/// The longest page that Tableau gives, and more of them than a site has.
+const PAGE: &str = "1000";
+const MOST_PAGES: usize = 100;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Connection {
     pub(super) luid: String,
@@ -167,19 +171,7 @@ pub(super) async fn workbook(session: &mut Session, name: &str, report: &mut Rep
         return Ok(name.to_owned());
     }
     let doing = "look for the workbook";
-    let path = format!("/api/{}/sites/{}/workbooks", session.version(), session.site_id);
-    // What parts filters from each other can't be said in a filter's value.
-    let by_name = [("pageSize", "1000"), ("filter", &format!("name:eq:{name}"))];
-    let query: &[(&str, &str)] = if name.contains([',', ':', '&']) { &by_name[..1] } else { &by_name };
-    let found = session.read(&path, Parts { query: Some(query), ..Parts::default() }, doing, report).await?;
-    let empty = Vec::new();
-    let list = match &found["workbooks"] {
-        Value::Object(workbooks) => match workbooks.get("workbook") {
-            None => &empty,
-            Some(list) => list.as_array().ok_or_else(|| unknown_form(doing))?,
-        },
-        _ => return Err(unknown_form(doing)),
-    };
+    let list = workbooks(session, name, doing, report).await?;
     let named: Vec<&Value> = list.iter().filter(|workbook| workbook["name"] == *name).collect();
     match named.as_slice() {
         [] => Err(Problem::new(
@@ -207,6 +199,39 @@ pub(super) async fn workbook(session: &mut Session, name: &str, report: &mut Rep
             ))
         }
     }
+}
+
+/// Those of the site that may have the name.
+async fn workbooks(
+    session: &mut Session,
+    name: &str,
+    doing: &str,
+    report: &mut Report,
+) -> Outcome<Vec<Value>> {
+    let path = format!("/api/{}/sites/{}/workbooks", session.version(), session.site_id);
+    let filter = format!("name:eq:{name}");
+    let mut all = Vec::new();
+    for page in 1..=MOST_PAGES {
+        let number = page.to_string();
+        let mut query = vec![("pageSize", PAGE), ("pageNumber", number.as_str())];
+        // What parts filters from each other can't be said in a filter's value.
+        if !name.contains([',', ':', '&']) {
+            query.push(("filter", filter.as_str()));
+        }
+        let found =
+            session.read(&path, Parts { query: Some(&query), ..Parts::default() }, doing, report).await?;
+        let Value::Object(workbooks) = &found["workbooks"] else { return Err(unknown_form(doing)) };
+        // A page without any has no list.
+        let Some(list) = workbooks.get("workbook") else { break };
+        let list = list.as_array().ok_or_else(|| unknown_form(doing))?;
+        all.extend(list.iter().cloned());
+        let total = &found["pagination"]["totalAvailable"];
+        let total = total.as_u64().or_else(|| total.as_str()?.parse().ok()).unwrap_or_default();
+        if list.is_empty() || all.len() as u64 >= total {
+            break;
+        }
+    }
+    Ok(all)
 }
 
 fn selected(workbook: &str) -> String {

@@ -2,7 +2,7 @@
 //! and calls in between. A redirect is answered by asking again at the new address with the same method
 //! and body, if that address may know the secrets. What is asked in a session is `settings`'s business.
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use url::Url;
@@ -338,7 +338,10 @@ impl Session {
             if let Some(token) = &token {
                 call = call.header("X-Tableau-Auth", token.clone());
             }
-            let Some((media, body)) = parts.body else { return call };
+            let Some((media, body)) = parts.body else {
+                // Without a body, a POST would go out without its length, which some servers refuse.
+                return if method == Method::POST { call.header(CONTENT_LENGTH, 0) } else { call };
+            };
             let media = match plain {
                 true => JSON.to_owned(),
                 false => format!("application/vnd.tableau.analyticsextensions.v1.{media}+json"),

@@ -69,7 +69,7 @@ pub(super) fn judge(answer: &Answer, server: &ServerAddress, report: &mut Report
         status => match answer.redirect(&from) {
             Some(target) => (
                 format!("{from} leads elsewhere ({status}), and Tableau does not follow"),
-                match target.as_str().strip_suffix("/info") {
+                match target.as_str().strip_suffix("/info").filter(|_| target.query().is_none()) {
                     Some(base) => format!("give the address {base}"),
                     None => "take the redirect away, or give the address that it leads to".to_owned(),
                 },

@@ -1,0 +1,1 @@
+//! Functions of a running server, from elsewhere.

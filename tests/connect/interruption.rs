@@ -1,0 +1,46 @@
+//! Who presses Ctrl-C leaves no session behind.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::command::{Run, finish};
+use crate::support::{PATIENCE, processes, wait_for};
+use crate::tableau::{Behaviour, Tableau};
+
+#[track_caller]
+fn interrupted(slow_path: &'static str, signal: Signal) {
+    let slow = Duration::from_secs(3);
+    let tableau = Tableau::that(Behaviour { slow, slow_path, ..Behaviour::default() });
+    let mut run = Run::new(&["connect", "--tableau", &tableau.address(), "--list"]).token();
+    let child = run.start();
+    // The request is written down after its delay: what comes before it tells that it is under way.
+    let before = if slow_path.contains("signin") { "serverinfo" } else { "signin" };
+    let ready = wait_for(PATIENCE, || tableau.calls().iter().any(|call| call.contains(before)).then_some(()));
+    assert!(ready.is_some());
+    // The answer to that is on its way, and the slow call right behind it.
+    std::thread::sleep(Duration::from_millis(500));
+    processes::signal(child.id(), signal);
+    let exit = finish(child);
+    assert_eq!(exit.code, Some(130), "{}{}", exit.stdout, exit.stderr);
+    assert!(exit.stderr.ends_with("tabpy-rs connect: interrupted\n"), "{}", exit.stderr);
+    assert!(exit.stdout.contains("the session is ended"), "{}", exit.stdout);
+    let calls = tableau.calls();
+    assert!(calls.iter().any(|call| call.ends_with("/auth/signout")), "{calls:?}");
+    assert_eq!((tableau.sign_ins(), tableau.open_sessions()), (1, 0));
+}
+
+#[test]
+fn in_the_middle_of_the_work() {
+    interrupted("/connections", Signal::INT);
+}
+
+#[test]
+fn by_a_platform_that_stops_the_process() {
+    interrupted("/connections", Signal::TERM);
+}
+
+#[test]
+fn while_signing_in() {
+    interrupted("/auth/signin", Signal::INT);
+}
