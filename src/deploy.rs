@@ -213,7 +213,7 @@ fn refused(answer: &Answer, server: &ServerAddress, login: Option<&Login>) -> an
         text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect::<String>()
     };
     match body["info"].as_str().filter(|info| !info.is_empty()) {
-        Some(info) => anyhow!("{}: {}", line(message), line(info)),
+        Some(info) => anyhow!("{}: {}", line(message).trim_end_matches('.'), line(info)),
         None => anyhow!("{}", line(message)),
     }
 }

@@ -14,12 +14,9 @@ fn interrupted(slow_path: &'static str, signal: Signal) {
     let tableau = Tableau::that(Behaviour { slow, slow_path, ..Behaviour::default() });
     let mut run = Run::new(&["connect", "--tableau", &tableau.address(), "--list"]).token();
     let child = run.start();
-    // The request is written down after its delay: what comes before it tells that it is under way.
-    let before = if slow_path.contains("signin") { "serverinfo" } else { "signin" };
-    let ready = wait_for(PATIENCE, || tableau.calls().iter().any(|call| call.contains(before)).then_some(()));
-    assert!(ready.is_some());
-    // The answer to that is on its way, and the slow call right behind it.
-    std::thread::sleep(Duration::from_millis(500));
+    let under_way =
+        wait_for(PATIENCE, || tableau.calls().iter().any(|call| call.contains(slow_path)).then_some(()));
+    assert!(under_way.is_some());
     processes::signal(child.id(), signal);
     let exit = finish(child);
     assert_eq!(exit.code, Some(130), "{}{}", exit.stdout, exit.stderr);

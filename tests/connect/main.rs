@@ -21,5 +21,6 @@ mod refusals;
 mod register;
 mod secrets;
 mod tableau;
+mod terminal;
 mod terminator;
 mod witness;

@@ -99,12 +99,12 @@ impl Tableau {
         let state = Arc::new(Mutex::new(State { enabled: !behaviour.site_off, ..State::default() }));
         let shared = Arc::clone(&state);
         let listening = serve(move |request| {
+            // Written down at once, so that a test knows that it is under way.
+            shared.lock().unwrap().requests.push(request.clone());
             if request.path().contains(behaviour.slow_path) {
                 std::thread::sleep(behaviour.slow);
             }
-            let mut state = shared.lock().unwrap();
-            state.requests.push(request.clone());
-            Some(answer(&behaviour, &mut state, request))
+            Some(answer(&behaviour, &mut shared.lock().unwrap(), request))
         });
         Self { listening, state, faults_expected: false }
     }
