@@ -44,7 +44,8 @@ pub struct Order {
     /// The server's address, as Tableau is to use it.
     pub server: Option<String>,
     pub tableau: Option<String>,
-    pub site: Option<String>,
+    /// None: that of the address. After the first, Tableau Server is asked to switch to each.
+    pub sites: Vec<String>,
     /// The connection's name.
     pub name: String,
     pub workbook: Option<String>,
@@ -169,9 +170,16 @@ async fn connect(order: &Order, report: &mut Report) -> Outcome<()> {
     let web = Web::new(&trust, options.patience).map_err(Problem::usage)?;
     let tableau = Tableau::find(web, &at, options.insecure, order.dry_run).await?;
     report.ok("tableau", tableau.words());
-    in_session(tableau, &credential, &at, report, async |session, report| {
+    in_session(tableau, &credential, &at, options.patience, report, async |session, report| {
         report.ok("sign in", format!("on {} with {}", at.site_words(), credential.words()));
-        act(order, session, server.as_ref(), login.as_ref(), &given, report).await
+        act(order, session, server.as_ref(), login.as_ref(), &given, report).await?;
+        for site in order.sites.iter().skip(1) {
+            let next = at.another(site).map_err(Problem::usage)?;
+            session.switch(&next, report).await?;
+            report.ok("switch site", format!("to {}", next.site_words()));
+            act(order, session, server.as_ref(), login.as_ref(), &given, report).await?;
+        }
+        Ok(())
     })
     .await
 }
@@ -181,6 +189,7 @@ async fn in_session(
     tableau: Tableau,
     credential: &Credential,
     at: &TableauSite,
+    patience: Duration,
     report: &mut Report,
     work: impl AsyncFnOnce(&mut Session, &mut Report) -> Outcome<()>,
 ) -> Outcome<()> {
@@ -207,7 +216,9 @@ async fn in_session(
             () = interruption.comes() => Err(interrupted()),
         }
     };
-    match tokio::time::timeout(FAREWELL, session.sign_out(report)).await {
+    let hurry = matches!(outcome, Err(Problem { code: Code::Interrupted, .. }));
+    let farewell = if hurry { FAREWELL.min(patience) } else { patience };
+    match tokio::time::timeout(farewell, session.sign_out(report)).await {
         Ok(Ok(())) => report.ok("sign out", "the session is ended"),
         Ok(Err(problem)) => report.warn("sign out", problem.words, "nothing need be done"),
         Err(_) => report.warn(
@@ -235,11 +246,10 @@ async fn act(
             report.ok("connections", format!("the site has {}", connections.len()));
             for Connection { luid, name, kind } in &connections {
                 report.line(&format!("{luid}  {kind:<10}  {name}"));
+                report.connection(json!({
+                    "site": session.site, "connection_luid": luid, "connection_name": name, "connection_type": kind,
+                }));
             }
-            let list = connections.iter().map(|Connection { luid, name, kind }| {
-                json!({"connection_luid": luid, "connection_name": name, "connection_type": kind})
-            });
-            report.result("connections", list.collect());
             Ok(())
         }
         (Act::Remove, _) => remove(order, session, report).await,
@@ -293,7 +303,9 @@ async fn register(
         let done = if saved == Saved::Created { "created" } else { "updated" };
         let luid = luid.as_deref().unwrap_or("?");
         report.ok("connection", format!("{done} {name} ({luid}) for {server}"));
-        report.result("connection", json!({"connection_luid": luid, "connection_name": name, "done": done}));
+        report.connection(json!({
+            "site": session.site, "connection_luid": luid, "connection_name": name, "connection_type": "TABPY", "done": done,
+        }));
     }
     if let (Some(workbook), Some(asked)) = (workbook, &order.workbook) {
         settings::link(session, &workbook, luid.as_deref(), report).await?;
@@ -406,8 +418,12 @@ fn addresses(order: &Order, given: &Given) -> Outcome<(TableauSite, Option<Serve
         let words = "Tableau's address is missing: add --tableau (or set TABLEAU_URL), the address of your site in the browser";
         return Err(Problem::new(Code::Usage, words));
     };
-    let at = TableauSite::parse(text, order.site.as_deref(), given.text("TABLEAU_SITE"))
-        .map_err(Problem::usage)?;
+    let first = order.sites.first().map(String::as_str);
+    let at = TableauSite::parse(text, first, given.text("TABLEAU_SITE")).map_err(Problem::usage)?;
+    if at.cloud && order.sites.len() > 1 {
+        let words = "Tableau Cloud does not switch between sites: run the command once for each --site";
+        return Err(Problem::new(Code::Usage, words));
+    }
     let server = match (&order.server, order.act) {
         (Some(text), _) => Some(ServerAddress::parse(text).map_err(Problem::usage)?),
         (None, Act::List | Act::Remove) => None,

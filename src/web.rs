@@ -18,7 +18,7 @@ use self::trust::{Trust, Watching};
 use crate::credentials::Secret;
 
 /// No answer that these commands read is longer by far.
-const MOST_BYTES: usize = 4 * 1024 * 1024;
+const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 /// A machine that is there takes a connection in less.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);

@@ -25,9 +25,9 @@ pub(super) struct Connect {
     /// Tableau's address; that of your site, from the browser, will do (or TABLEAU_URL)
     #[arg(long, value_name = "ADDRESS")]
     tableau: Option<String>,
-    /// The site, as it stands after /site/ in the browser's address (or TABLEAU_SITE)
-    #[arg(long)]
-    site: Option<String>,
+    /// The site, as it stands after /site/ in the browser's address (or TABLEAU_SITE); several on Tableau Server
+    #[arg(long, value_name = "SITE")]
+    site: Vec<String>,
     /// The connection's name; one that exists is updated
     #[arg(long, default_value = "tabpy-rs", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     name: String,
@@ -180,7 +180,7 @@ impl Connect {
             act,
             server: self.server,
             tableau: self.tableau,
-            site: self.site,
+            sites: self.site,
             name: self.name,
             workbook: self.workbook,
             enable_site: self.enable_site,

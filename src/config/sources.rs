@@ -172,7 +172,8 @@ pub(super) fn variables(file: Option<&Path>) -> anyhow::Result<Pairs> {
     let mut pairs = environment(std::env::vars_os())?;
     pairs.extend(dotenv(Path::new(".env"))?);
     if let Some(path) = file {
-        if !path.is_file() {
+        // A pipe will do as well.
+        if !path.exists() || path.is_dir() {
             bail!("there is no file {}", path.display());
         }
         pairs.extend(dotenv(path)?);

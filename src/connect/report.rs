@@ -39,7 +39,7 @@ pub(crate) struct Report {
     steps: Vec<Step>,
     secrets: Vec<Secret>,
     /// What `--json` carries beside the steps.
-    results: serde_json::Map<String, Value>,
+    connections: Vec<Value>,
 }
 
 impl Report {
@@ -78,9 +78,9 @@ impl Report {
         self.steps.iter().any(|step| step.status == Status::Failed)
     }
 
-    /// Adds a member to the JSON object.
-    pub(crate) fn result(&mut self, name: &str, value: Value) {
-        self.results.insert(name.to_owned(), value);
+    /// A connection that was made or found.
+    pub(crate) fn connection(&mut self, value: Value) {
+        self.connections.push(value);
     }
 
     /// A line of the answer itself, as `--list` has them.
@@ -91,17 +91,15 @@ impl Report {
     }
 
     /// The last words, and the exit code.
-    pub(crate) fn finish(mut self, command: &str, problem: Option<&Problem>) -> u8 {
+    pub(crate) fn finish(self, command: &str, problem: Option<&Problem>) -> u8 {
         let code = problem.map_or(0, |problem| problem.code as u8);
         let words = problem.map(|problem| self.without_secrets(problem.words.clone()));
         if self.json {
-            let mut object = serde_json::json!({
+            let object = serde_json::json!({
                 "command": command, "ok": code == 0, "exit_code": code, "error": words, "steps": self.steps,
+                "connections": self.connections,
             });
-            if let Value::Object(members) = &mut object {
-                members.append(&mut self.results);
-            }
-            // A secret may hold what JSON writes otherwise; the texts were cleaned one by one.
+            // The texts were cleaned one by one: a secret may hold what JSON writes otherwise.
             say(&object.to_string());
         }
         if let Some(words) = words {

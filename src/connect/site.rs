@@ -83,6 +83,11 @@ impl TableauSite {
         Ok(Self { base, site, cloud })
     }
 
+    /// Another site of the same Tableau.
+    pub(super) fn another(&self, site: &str) -> Result<Self, String> {
+        Self::parse(self.base.as_str(), Some(site), None)
+    }
+
     pub(super) fn site_words(&self) -> String {
         if self.site.is_empty() { "the Default site".to_owned() } else { format!("the site {}", self.site) }
     }

@@ -40,6 +40,8 @@ pub(super) struct Tableau {
 pub(super) struct Session {
     pub(super) tableau: Tableau,
     token: Secret,
+    /// Its name in addresses.
+    pub(super) site: String,
     pub(super) site_id: String,
     /// Tableau did not know the media type of its own documentation, and gets plain JSON since.
     plain: bool,
@@ -132,22 +134,8 @@ impl Tableau {
         if answer.status != 200 {
             return Err(self.not_let_in(credential, at, &answer));
         }
-        let credentials = answer.json().map(|mut body| body["credentials"].take()).unwrap_or_default();
-        let (Some(token), Some(site_id)) =
-            (credentials["token"].as_str(), credentials["site"]["id"].as_str())
-        else {
-            return Err(Problem::new(
-                Code::Tableau,
-                "Tableau's answer to the sign-in holds no token: check --tableau",
-            ));
-        };
-        let token = Secret::new(token.to_owned());
-        report.hide(&token);
-        if sensitive(&token).is_none() {
-            return Err(Problem::new(Code::Tableau, "Tableau's session token cannot be put in a header"));
-        }
-        let site_id = site_id.to_owned();
-        Ok(Session { tableau: self, token, site_id, plain: false })
+        let (token, site_id) = session_in(&answer, report)?;
+        Ok(Session { tableau: self, token, site: at.site.clone(), site_id, plain: false })
     }
 
     fn not_let_in(&self, credential: &Credential, at: &TableauSite, answer: &Answer) -> Problem {
@@ -303,6 +291,37 @@ impl Session {
         self.value(&answer, doing).map(Some)
     }
 
+    /// Goes on at another site of the same Tableau Server; the session at the last one is over then.
+    pub(super) async fn switch(&mut self, at: &TableauSite, report: &mut Report) -> Outcome<()> {
+        let path = format!("/api/{}/auth/switchSite", self.tableau.version);
+        let body = serde_json::json!({"site": {"contentUrl": at.site}});
+        if self.tableau.dry_run {
+            report.call(format!("POST {} {body}", self.tableau.at(&path, None)));
+        }
+        let token = sensitive(&self.token);
+        let prepare = |call: RequestBuilder| {
+            let call = call.header(ACCEPT, JSON).json(&body);
+            match &token {
+                Some(token) => call.header("X-Tableau-Auth", token.clone()),
+                None => call,
+            }
+        };
+        let answer = self.tableau.send(&Method::POST, &path, None, prepare).await?;
+        if answer.status != 200 {
+            let said = Refusal::of(&answer).words(answer.status);
+            return Err(Problem::new(
+                Code::SignIn,
+                format!(
+                    "Tableau does not switch to {} ({said}): check --site, and that this user is on it",
+                    at.site_words()
+                ),
+            ));
+        }
+        (self.token, self.site_id) = session_in(&answer, report)?;
+        self.site.clone_from(&at.site);
+        Ok(())
+    }
+
     pub(super) fn version(&self) -> &str {
         &self.tableau.version
     }
@@ -365,6 +384,22 @@ impl Session {
             )
         })
     }
+}
+
+/// The token and the site's id of an answer that lets somebody in.
+fn session_in(answer: &Answer, report: &mut Report) -> Outcome<(Secret, String)> {
+    let credentials = answer.json().map(|mut body| body["credentials"].take()).unwrap_or_default();
+    let (Some(token), Some(site_id)) = (credentials["token"].as_str(), credentials["site"]["id"].as_str())
+    else {
+        let words = "Tableau's answer to the sign-in holds no token: check --tableau";
+        return Err(Problem::new(Code::Tableau, words));
+    };
+    let token = Secret::new(token.to_owned());
+    report.hide(&token);
+    if sensitive(&token).is_none() {
+        return Err(Problem::new(Code::Tableau, "Tableau's session token cannot be put in a header"));
+    }
+    Ok((token, site_id.to_owned()))
 }
 
 /// The new base after a redirect, if it is the same call at the same Tableau, and no less secret there.

@@ -164,6 +164,7 @@ fn addresses_and_variables_that_are_wrong() {
             &["connect", "--tableau", cloud, "--site", "a", "--insecure", SERVER],
             &["--insecure", "leave it out"],
         ),
+        (&["connect", "--tableau", cloud, "--site", "a", "--site", "b", SERVER], &["once for each --site"]),
         (&["connect", "--tableau", "tableau.example.com", "ftp://x"], &["https://"]),
         (&["connect", "--tableau", "tableau.example.com"], &["server's address is missing"]),
         (&["connect", "--tableau", "tableau.example.com", "--ca-file", "none.pem", "--list"], &["none.pem"]),

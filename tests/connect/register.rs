@@ -178,8 +178,11 @@ fn json_says_all_that_the_lines_say() {
     );
     let luid = tableau.connections().into_keys().next().unwrap();
     assert_eq!(
-        done["connection"],
-        json!({"connection_luid": luid, "connection_name": "tabpy-rs", "done": "created"})
+        done["connections"],
+        json!([{
+            "site": "sales", "connection_luid": luid, "connection_name": "tabpy-rs", "connection_type": "TABPY",
+            "done": "created",
+        }])
     );
     let steps: Vec<&str> =
         done["steps"].as_array().unwrap().iter().map(|step| step["step"].as_str().unwrap()).collect();
@@ -276,4 +279,29 @@ fn http_that_leads_to_https_is_followed_there() {
     let file = authority.file(run.folder());
     let said = run.token().arg("--ca-file").arg(file).ends_with(0);
     assert!(said.contains(&format!("at {}", terminator.address())), "{said}");
+}
+
+#[test]
+fn several_sites_of_one_server_get_a_connection_each() {
+    let tableau = Tableau::start();
+    let run = Run::new(&["connect", "--tableau", &tableau.url(), "--skip-checks", SERVER, "--json"])
+        .token()
+        .login();
+    let done = run.arg("--site").arg("sales").arg("--site").arg("marketing").json(0);
+    let made: Vec<(&str, &str)> = done["connections"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|connection| (connection["site"].as_str().unwrap(), connection["done"].as_str().unwrap()))
+        .collect();
+    // The stand-in's sites share their connections.
+    assert_eq!(made, [("sales", "created"), ("marketing", "updated")]);
+    assert!(tableau.calls().contains(&format!("POST /api/{VERSION}/auth/switchSite")));
+    assert_eq!(tableau.sign_ins(), 1);
+    let run =
+        Run::new(&["connect", "--tableau", &tableau.url(), "--list", "--site", "sales", "--site", "none"]);
+    crate::command::sentence(
+        &run.token().ends_with(4),
+        &["does not switch to the site none", "404000", "--site"],
+    );
 }

@@ -22,6 +22,8 @@ pub(crate) const CLIENT_ID: &str = "a1b2c3-client";
 pub(crate) const SECRET_ID: &str = "a1b2c3-secret";
 pub(crate) const SECRET_VALUE: &str = "vG0B3LQqYzR5k8hTnXw2";
 pub(crate) const SITE: &str = "sales";
+/// Another site, for who switches; it has a setting and connections of its own in the real one, and shares them here.
+pub(crate) const OTHER_SITE: &str = "marketing";
 pub(crate) const SITE_ID: &str = "9a8b7c6d-5e4f-3a2b-1c0d-9e8f7a6b5c4d";
 pub(crate) const USER_ID: &str = "d5704762-603a-42b2-a9a7-f9cd2b2c4253";
 pub(crate) const WORKBOOK: &str = "1a2a3b4b-5c6c-7d8d-9e0e-1f2f3a4a5b6b";
@@ -216,6 +218,7 @@ fn answer(behaviour: &Behaviour, state: &mut State, request: &Request) -> Reply 
         ("GET", "/serverInfo" | "/serverinfo") => server_info(state, request, version),
         ("POST", "/auth/signin") => sign_in(behaviour, state, request),
         ("POST", "/auth/signout") => sign_out(state, request),
+        ("POST", "/auth/switchSite") => switch_site(state, request),
         _ => match in_session(behaviour, state, request) {
             Err(refusal) => refusal,
             Ok(()) => match path.strip_prefix(SETTINGS) {
@@ -383,6 +386,26 @@ fn sign_out(state: &mut State, request: &Request) -> Reply {
         Some(_) => Reply::empty(204),
         None => refused(request, 401, "401002", "Unauthorized Access", "Invalid authentication credentials"),
     }
+}
+
+fn switch_site(state: &mut State, request: &Request) -> Reply {
+    if request.header("content-type") != Some("application/json") || !wants_json(request) {
+        return fault(state, request, "a change of sites in another form", 400);
+    }
+    let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    if body != json!({"site": {"contentUrl": OTHER_SITE}}) {
+        return refused(request, 404, "404000", "Resource Not Found", "Site not found");
+    }
+    let Some(session) = request.header("x-tableau-auth").and_then(|token| state.sessions.remove(token))
+    else {
+        return fault(state, request, "a change of sites without a session", 401);
+    };
+    let token = format!("HvZMqFFfQQmOM4L-other{}", state.made);
+    state.sessions.insert(token.clone(), session);
+    Reply::json(
+        200,
+        &json!({"credentials": {"site": {"id": SITE_ID, "contentUrl": OTHER_SITE}, "user": {"id": USER_ID}, "token": token}}),
+    )
 }
 
 fn in_session(behaviour: &Behaviour, state: &mut State, request: &Request) -> Result<(), Reply> {

@@ -108,7 +108,7 @@ fn not_believed(shown: Option<&Shown>, rules: &Rules) -> (String, String) {
     if rules.cloud && believes(&private, shown) {
         let detail =
             format!("the certificate comes from {issuer}, whom this machine believes, but not the public");
-        return (detail, public.to_owned());
+        return (detail, format!("{public}; a proxy on this machine's way that opens TLS looks the same"));
     }
     let authority = match rules.cloud {
         true => format!("{issuer} is an authority of your own: {public}"),
