@@ -3,39 +3,34 @@
 //! whatever happened in between. Secrets come from `given` and leave through no text; what went wrong
 //! ends in one sentence and an exit code.
 
+mod acts;
 mod check;
 mod credential;
 mod ending;
 mod jwt;
 mod refusal;
 mod report;
+mod session;
 mod settings;
 mod site;
 mod tableau;
+mod visit;
+mod workbooks;
 
-use std::io::Write as _;
 use std::path::PathBuf;
-use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
-
-use serde_json::json;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::check::Rules;
 use self::credential::Credential;
 use self::ending::{Code, Outcome, Problem};
 use self::report::Report;
-use self::settings::{Connection, Saved};
 use self::site::TableauSite;
-use self::tableau::{Session, Tableau};
+use self::tableau::Tableau;
 use crate::given::{Given, Login};
 use crate::web::Web;
 use crate::web::address::ServerAddress;
 use crate::web::trust::Trust;
-
-/// How long signing out may take when somebody wants to leave.
-const FAREWELL: Duration = Duration::from_secs(10);
 
 /// One run of `connect`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,173 +165,14 @@ async fn connect(order: &Order, report: &mut Report) -> Outcome<()> {
     let web = Web::new(&trust, options.patience).map_err(Problem::usage)?;
     let tableau = Tableau::find(web, &at, options.insecure, order.dry_run).await?;
     report.ok("tableau", tableau.words());
-    in_session(tableau, &credential, &at, options.patience, report, async |session, report| {
-        report.ok("sign in", format!("on {} with {}", at.site_words(), credential.words()));
-        act(order, session, server.as_ref(), login.as_ref(), &given, report).await?;
-        for site in order.sites.iter().skip(1) {
-            let next = at.another(site).map_err(Problem::usage)?;
-            session.switch(&next, report).await?;
-            report.ok("switch site", format!("to {}", next.site_words()));
-            act(order, session, server.as_ref(), login.as_ref(), &given, report).await?;
-        }
-        Ok(())
+    let mut sites = vec![at];
+    for site in order.sites.iter().skip(1) {
+        sites.push(sites[0].another(site).map_err(Problem::usage)?);
+    }
+    visit::each(tableau, &credential, &sites, options.patience, report, async |session, report| {
+        acts::act(order, session, server.as_ref(), login.as_ref(), &given, report).await
     })
     .await
-}
-
-/// Signs in, works, and signs out, whatever came of the work and whoever interrupts it.
-async fn in_session(
-    tableau: Tableau,
-    credential: &Credential,
-    at: &TableauSite,
-    patience: Duration,
-    report: &mut Report,
-    work: impl AsyncFnOnce(&mut Session, &mut Report) -> Outcome<()>,
-) -> Outcome<()> {
-    let mut interruption = Interruption::new()?;
-    let interrupted = || Problem::new(Code::Interrupted, "interrupted");
-    let mut left = false;
-    let session = {
-        let mut signing_in = pin!(tableau.sign_in(credential, at, report));
-        tokio::select! {
-            session = &mut signing_in => session?,
-            () = interruption.comes() => {
-                left = true;
-                // What Tableau has begun is waited for, or nobody would know the session to end.
-                tokio::time::timeout(FAREWELL, signing_in).await.map_err(|_| interrupted())??
-            }
-        }
-    };
-    let mut session = session;
-    let outcome = if left {
-        Err(interrupted())
-    } else {
-        tokio::select! {
-            outcome = work(&mut session, report) => outcome,
-            () = interruption.comes() => Err(interrupted()),
-        }
-    };
-    let hurry = matches!(outcome, Err(Problem { code: Code::Interrupted, .. }));
-    let farewell = if hurry { FAREWELL.min(patience) } else { patience };
-    match tokio::time::timeout(farewell, session.sign_out(report)).await {
-        Ok(Ok(())) => report.ok("sign out", "the session is ended"),
-        Ok(Err(problem)) => report.warn("sign out", problem.words, "nothing need be done"),
-        Err(_) => report.warn(
-            "sign out",
-            "Tableau did not answer in time",
-            "nothing need be done: it ends by itself",
-        ),
-    }
-    outcome
-}
-
-/// What is done while signed in.
-async fn act(
-    order: &Order,
-    session: &mut Session,
-    server: Option<&ServerAddress>,
-    login: Option<&Login>,
-    given: &Given,
-    report: &mut Report,
-) -> Outcome<()> {
-    match (order.act, server) {
-        (Act::Check, _) => Ok(()),
-        (Act::List, _) => {
-            let connections = settings::connections(session, report).await?;
-            report.ok("connections", format!("the site has {}", connections.len()));
-            for Connection { luid, name, kind } in &connections {
-                report.line(&format!("{luid}  {kind:<10}  {name}"));
-                report.connection(json!({
-                    "site": session.site, "connection_luid": luid, "connection_name": name, "connection_type": kind,
-                }));
-            }
-            Ok(())
-        }
-        (Act::Remove, _) => remove(order, session, report).await,
-        (Act::Register, Some(server)) => {
-            site_setting(order, session, given, report).await?;
-            register(order, session, server, login, report).await
-        }
-        (Act::Register, None) => Err(Problem::new(Code::Usage, "the server's address is missing")),
-    }
-}
-
-async fn site_setting(
-    order: &Order,
-    session: &mut Session,
-    given: &Given,
-    report: &mut Report,
-) -> Outcome<()> {
-    if settings::is_enabled(session, report).await? {
-        report.ok("site setting", "analytics extensions are on for the site");
-        return Ok(());
-    }
-    let question = "Analytics extensions are off for this site. Turn them on? [y/N] ";
-    if !order.enable_site && !(given.terminal() && !order.options.json && yes(question).await) {
-        return Err(Problem::new(
-            Code::SiteOff,
-            "analytics extensions are off for this site: add --enable-site to turn them on",
-        ));
-    }
-    settings::enable(session, report).await?;
-    if !session.is_dry() {
-        report.ok("site setting", "analytics extensions were off for the site, and are on now");
-    }
-    Ok(())
-}
-
-async fn register(
-    order: &Order,
-    session: &mut Session,
-    server: &ServerAddress,
-    login: Option<&Login>,
-    report: &mut Report,
-) -> Outcome<()> {
-    let name = order.name.as_str();
-    // Nothing is made for a workbook that is not there.
-    let workbook = match &order.workbook {
-        Some(workbook) => Some(settings::workbook(session, workbook, report).await?),
-        None => None,
-    };
-    let (saved, luid) = settings::save(session, name, server, login, report).await?;
-    if !session.is_dry() {
-        let done = if saved == Saved::Created { "created" } else { "updated" };
-        let luid = luid.as_deref().unwrap_or("?");
-        report.ok("connection", format!("{done} {name} ({luid}) for {server}"));
-        report.connection(json!({
-            "site": session.site, "connection_luid": luid, "connection_name": name, "connection_type": "TABPY", "done": done,
-        }));
-    }
-    if let (Some(workbook), Some(asked)) = (workbook, &order.workbook) {
-        settings::link(session, &workbook, luid.as_deref(), report).await?;
-        if !session.is_dry() {
-            report.ok("workbook", format!("{asked} uses {name} from now on"));
-        }
-    }
-    Ok(())
-}
-
-/// With a workbook, only its link goes.
-async fn remove(order: &Order, session: &mut Session, report: &mut Report) -> Outcome<()> {
-    let name = order.name.as_str();
-    if let Some(asked) = &order.workbook {
-        let workbook = settings::workbook(session, asked, report).await?;
-        settings::unlink(session, &workbook, report).await?;
-        if !session.is_dry() {
-            report.ok("workbook", format!("{asked} uses no connection any more"));
-        }
-        return Ok(());
-    }
-    let connections = settings::connections(session, report).await?;
-    let Some(connection) = settings::find(&connections, name)? else {
-        let words = format!("the site has no connection {name}: --list shows those that it has");
-        return Err(Problem::new(Code::NotFound, words));
-    };
-    settings::remove(session, &connection, report).await?;
-    if !session.is_dry() {
-        report.ok("connection", format!("removed {name} ({})", connection.luid));
-    }
-    Ok(())
 }
 
 /// The checks, and the password that Tableau is to use.
@@ -433,40 +269,4 @@ fn addresses(order: &Order, given: &Given) -> Outcome<(TableauSite, Option<Serve
         }
     };
     Ok((at, server))
-}
-
-/// Asks on a thread of its own, so that an interruption is heard meanwhile.
-async fn yes(question: &str) -> bool {
-    let mut err = std::io::stderr().lock();
-    let _closed = err.write_all(question.as_bytes()).and_then(|()| err.flush());
-    drop(err);
-    let (answer, answered) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        let mut line = String::new();
-        let read = std::io::stdin().read_line(&mut line).is_ok();
-        // Nobody listens after an interruption.
-        let _ = answer.send(read && matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"));
-    });
-    answered.await.unwrap_or(false)
-}
-
-/// SIGINT or SIGTERM.
-struct Interruption {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Interruption {
-    fn new() -> Outcome<Self> {
-        let listen =
-            |kind| signal(kind).map_err(|error| Problem::new(Code::Failed, format!("cannot start: {error}")));
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
-    }
-
-    async fn comes(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }

@@ -35,6 +35,10 @@ impl Problem {
         Self { code, words: words.into() }
     }
 
+    pub(crate) fn interrupted() -> Self {
+        Self::new(Code::Interrupted, "interrupted")
+    }
+
     pub(crate) fn usage(error: impl std::fmt::Display) -> Self {
         // With `#`, an `anyhow::Error` tells its causes too.
         Self::new(Code::Usage, format!("{error:#}"))
