@@ -46,8 +46,4 @@ impl Rules {
             Self { ca_file, .. } => Trust::System { ca_file: ca_file.clone() },
         }
     }
-
-    fn whose(&self) -> &'static str {
-        if self.cloud { "Tableau Cloud" } else { "Tableau Server" }
-    }
 }

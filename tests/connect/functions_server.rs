@@ -34,6 +34,10 @@ impl Functions {
         format!("http://127.0.0.1:{}", self.listening.port)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.listening.port
+    }
+
     /// The one request.
     #[track_caller]
     pub(crate) fn asked(&self) -> Request {

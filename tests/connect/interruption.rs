@@ -12,7 +12,9 @@ use crate::tableau::{Behaviour, Tableau};
 fn interrupted(slow_path: &'static str, signal: Signal) {
     let slow = Duration::from_secs(3);
     let tableau = Tableau::that(Behaviour { slow, slow_path, ..Behaviour::default() });
-    let mut run = Run::new(&["connect", "--tableau", &tableau.address(), "--list"]).token();
+    let arguments =
+        ["connect", "--tableau", &tableau.url(), "--list", "--site", "sales", "--site", "marketing"];
+    let mut run = Run::new(&arguments).token();
     let child = run.start();
     let under_way =
         wait_for(PATIENCE, || tableau.calls().iter().any(|call| call.contains(slow_path)).then_some(()));
@@ -40,4 +42,9 @@ fn by_a_platform_that_stops_the_process() {
 #[test]
 fn while_signing_in() {
     interrupted("/auth/signin", Signal::INT);
+}
+
+#[test]
+fn on_the_way_to_another_site() {
+    interrupted("/auth/switchSite", Signal::INT);
 }

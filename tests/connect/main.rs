@@ -13,6 +13,7 @@ mod cloud;
 mod command;
 mod deploy;
 mod doctor;
+mod documented;
 mod functions_server;
 mod http;
 mod interruption;

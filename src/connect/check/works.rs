@@ -68,17 +68,12 @@ async fn authentication(
     report: &mut Report,
 ) -> bool {
     let demands = reached.info.demands_password;
-    let whose = rules.whose();
     if demands {
         report.ok("authentication", "without a password the server answers 401, as it should");
     } else if rules.cloud {
         let remedy =
             "set TABPY_USERNAME and TABPY_PASSWORD (or TABPY_PWD_FILE) on the server and start it again";
-        report.fail(
-            "authentication",
-            format!("the server runs open, and {whose} demands a password"),
-            remedy,
-        );
+        report.fail("authentication", "the server runs open, and Tableau Cloud demands a password", remedy);
     } else {
         let remedy = "set TABPY_USERNAME and TABPY_PASSWORD (or TABPY_PWD_FILE) on the server, unless the network is closed";
         report.warn(
