@@ -181,6 +181,11 @@ struct Machine {
     terminal: bool,
 }
 
+/// What the commands that are clients are given beside their arguments; the first of a name counts.
+pub(crate) fn variables(file: Option<&Path>) -> anyhow::Result<Vec<(String, String)>> {
+    sources::variables(file)
+}
+
 impl Config {
     pub fn load(arguments: &Arguments) -> anyhow::Result<Self> {
         let machine = Machine {
