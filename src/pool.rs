@@ -114,17 +114,24 @@ pub struct Answer {
     pub queued: Duration,
 }
 
+/// Where and when a worker took a request that has no answer; for the log.
+#[derive(Debug, Clone, Copy)]
+pub struct Begun {
+    pub worker: u64,
+    pub queued: Duration,
+}
+
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum Trouble {
     /// The worker did not answer before the deadline.
-    TimedOut,
+    TimedOut { begun: Begun },
     /// As many requests wait as may.
     QueueFull { queue_size: usize },
     /// No worker was free before the deadline.
     NotStarted { max_workers: usize, reason: Option<String> },
     /// The worker process ended before it answered; how, in words.
-    Died { how: String },
+    Died { how: String, begun: Begun },
     /// The server is stopping.
     Stopping,
 }
@@ -213,6 +220,7 @@ impl Pool {
                 // It would be stopped as soon as it began, and take a good worker with it.
                 return Err(self.shared.not_started());
             }
+            let begun = Begun { worker: lease.number(), queued };
             match tokio::time::timeout_at(deadline, lease.exchange(&job)).await {
                 Ok(Ok(exchange::Done { reply, body, spoilt })) => {
                     let worker = lease.number();
@@ -231,12 +239,12 @@ impl Pool {
                 // takes the job.
                 Ok(Err(exchange::Lost::BeforeItBegan)) => {}
                 Ok(Err(exchange::Lost::Ended)) => {
-                    return Err(Trouble::Died { how: lease.how_it_ended().await });
+                    return Err(Trouble::Died { how: lease.how_it_ended().await, begun });
                 }
                 Ok(Err(exchange::Lost::Garbled)) => {
-                    return Err(Trouble::Died { how: GARBLED.to_owned() });
+                    return Err(Trouble::Died { how: GARBLED.to_owned(), begun });
                 }
-                Err(_) => return Err(Trouble::TimedOut),
+                Err(_) => return Err(Trouble::TimedOut { begun }),
             }
         }
     }
@@ -408,10 +416,18 @@ impl Shared {
 }
 
 impl Trouble {
+    /// The worker that had the request, if one did.
+    pub fn begun(&self) -> Option<Begun> {
+        match self {
+            Self::TimedOut { begun } | Self::Died { begun, .. } => Some(*begun),
+            Self::QueueFull { .. } | Self::NotStarted { .. } | Self::Stopping => None,
+        }
+    }
+
     /// As the client sees it. `timed_out` is the message for a script that took too long.
     pub fn failure(self, timed_out: impl FnOnce() -> String) -> Failure {
         match self {
-            Self::TimedOut => Failure::new(408, timed_out()),
+            Self::TimedOut { .. } => Failure::new(408, timed_out()),
             Self::QueueFull { queue_size } => Failure::new(503, "The server is too busy.")
                 .info(format!(
                     "{queue_size} requests are waiting already, the limit of TABPY_QUEUE_SIZE. Try again later; \
@@ -431,7 +447,7 @@ impl Trouble {
                     .info(reason)
                     .retry_after(5)
             }
-            Self::Died { how } => Failure::new(500, "Error processing script").info(how),
+            Self::Died { how, .. } => Failure::new(500, "Error processing script").info(how),
             Self::Stopping => Failure::new(503, "The server is stopping.").info("Try again in a moment.").retry_after(5),
         }
     }

@@ -110,7 +110,9 @@ impl Service {
     /// Paths that tell nothing and so need no credentials.
     pub(super) fn is_open_path(&self, path: &str) -> bool {
         self.is_probe(path)
-            || self.below(path).is_some_and(|path| path.starts_with("/assets/") || path == "/metrics" && self.metrics_open)
+            || self
+                .below(path)
+                .is_some_and(|path| path.starts_with("/assets/") || path == "/metrics" && self.metrics_open)
     }
 
     pub(super) fn is_probe(&self, path: &str) -> bool {
