@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use super::answer::json;
 use super::bodies::Bodies;
+use super::health::Watch;
 use crate::config::{Config, Timeout};
 use crate::credentials::Credentials;
 use crate::failure::write_json_string;
@@ -33,6 +34,7 @@ pub struct Service {
     pub admission: Admission,
     /// Set when the server begins to stop.
     pub stopping: AtomicBool,
+    pub watch: Watch,
     /// The newest generation of deployed functions.
     pub generation: Arc<AtomicU64>,
     pub(super) name: String,
@@ -76,6 +78,7 @@ impl Service {
         Ok(Self {
             pool,
             stopping: AtomicBool::new(false),
+            watch: Watch::default(),
             generation: Arc::default(),
             name: service.name.clone(),
             subdirectory: service.subdirectory.clone(),
