@@ -36,6 +36,7 @@ run: $(ENVIRONMENT) ## Build the server and start it on port 9004 (ARGS="--confi
 	VIRTUAL_ENV="$(CURDIR)/.venv" exec "$(TARGET)/release/tabpy-rs" $(ARGS)
 
 test: $(ENVIRONMENT) $(TABPY_ENVIRONMENT) $(TABLEAU_ENVIRONMENT) ## Run all tests, the comparison with a real TabPy included
+	@scripts/proxies.sh
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	    set -x; cargo nextest run --locked; \
 	else \
