@@ -125,7 +125,7 @@ async fn prove(shared: Arc<Shared>, stored: Arc<Stored>) {
     let load = match shared.workers.try_out(&trial).await {
         Ok(_) => Load::Successful,
         Err(error) => {
-            tracing::warn!(name = stored.name, version = stored.version, "the function does not load: {error}");
+            tracing::warn!(name = stored.name, version = stored.version, "the function does not load here, /status tells why");
             Load::Failed(error.reason)
         }
     };
