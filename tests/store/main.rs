@@ -8,3 +8,4 @@ mod support;
 mod engine;
 
 mod deploying;
+mod stock;

@@ -10,6 +10,7 @@ pub mod orders;
 pub mod postgres;
 pub mod processes;
 pub mod server;
+pub mod tabpy;
 
 pub use client::{Connection, Request, Response, basic};
 pub use postgres::Postgres;
