@@ -8,4 +8,7 @@ mod support;
 mod engine;
 
 mod deploying;
+mod instances;
+mod killing;
+mod outage;
 mod stock;

@@ -153,6 +153,15 @@ impl Postgres {
         String::from_utf8(asked.stdout).unwrap()
     }
 
+    /// Whether all of the server's connections are.
+    pub fn server_says_encrypted(&self) -> bool {
+        let told = self.ask(
+            "SELECT count(*) > 0 AND bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+             WHERE application_name = 'tabpy-rs'",
+        );
+        told.trim() == "t"
+    }
+
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(find(program));
         command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C").current_dir(self.folder.path());
