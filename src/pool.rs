@@ -3,6 +3,7 @@
 //! the deadline, or breaks the wire, is killed and replaced behind the scenes. Nothing here knows what
 //! is inside a request or an answer.
 
+mod disk;
 mod exchange;
 mod folder;
 mod forker;
@@ -24,6 +25,7 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::failure::Failure;
+use crate::metrics::{Ended, METRICS};
 use crate::wire::{Setup, Task};
 pub use folder::Folders;
 use lease::Lease;
@@ -96,6 +98,8 @@ pub struct Job {
     pub body: Bytes,
     /// When the client gets its answer at the latest.
     pub deadline: Instant,
+    /// Whether what is printed comes with the answer, beside going to the log.
+    pub wants_output: bool,
 }
 
 /// What a worker answered.
@@ -110,6 +114,10 @@ pub struct Answer {
     pub worker: u64,
     /// How long the request waited for it.
     pub queued: Duration,
+    /// How long the worker took.
+    pub ran: Duration,
+    /// What was printed, if that was wanted.
+    pub output: Option<String>,
 }
 
 /// Why there is no answer.
@@ -147,6 +155,8 @@ struct State {
     /// The most recently used one last.
     idle: Vec<Worker>,
     waiting: VecDeque<Waiter>,
+    /// Whether the starter looks at those who wait.
+    looked_after: bool,
     /// Workers that exist, and those that are being started.
     alive: usize,
     starting: usize,
@@ -162,6 +172,8 @@ struct State {
 
 struct Waiter {
     since: Instant,
+    /// How often the starter has found it waiting.
+    looks: u32,
     /// Whose runtime waits.
     thread: ThreadId,
     turn: oneshot::Sender<Lease>,
@@ -170,6 +182,8 @@ struct Waiter {
 /// A moment of the pool, for probes and pages.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
+    /// What scripts are kept from, in words.
+    pub confinement: String,
     pub alive: usize,
     pub idle: usize,
     pub waiting: usize,
@@ -181,8 +195,7 @@ impl Pool {
     pub fn new(start: Start) -> std::io::Result<Self> {
         let (starter, orders) = mpsc::channel();
         let workers = start.limits.workers;
-        let warden = Arc::new(Warden::default());
-        warden.start(start.limits.allowance)?;
+        let warden = Warden::start(start.limits.allowance, starter.clone())?;
         let trials = Semaphore::new(trial::AT_ONCE);
         let shared = Arc::new(Shared { start, state: Mutex::new(State::default()), starter, warden, trials });
         starter::run(Arc::downgrade(&shared), orders)?;
@@ -206,8 +219,9 @@ impl Pool {
                 // It would be stopped as soon as it began, and take a good worker with it.
                 return Err(self.shared.not_started());
             }
+            let began = Instant::now();
             match tokio::time::timeout_at(deadline, lease.exchange(&job)).await {
-                Ok(Ok(exchange::Done { reply, body, spoilt })) => {
+                Ok(Ok(exchange::Done { reply, body, spoilt, output })) => {
                     let worker = lease.number();
                     lease.give_back(spoilt);
                     return Ok(Answer {
@@ -218,6 +232,8 @@ impl Pool {
                         fits: reply.fits,
                         worker,
                         queued,
+                        ran: began.elapsed(),
+                        output,
                     });
                 }
                 // The worker died or took its leave while it was idle, or spoke out of turn: another one
@@ -239,9 +255,16 @@ impl Pool {
         self.shared.start.folders.remove();
     }
 
+    /// Bytes that this process and all that descend from it hold, shared parts once. Takes milliseconds.
+    pub fn memory(&self) -> u64 {
+        let own = i32::try_from(std::process::id()).unwrap_or_default();
+        tree::memory(&tree::of(own)).sum()
+    }
+
     pub fn snapshot(&self) -> Snapshot {
         let state = self.shared.lock();
         Snapshot {
+            confinement: state.confinement.clone(),
             alive: state.alive,
             idle: state.idle.len(),
             waiting: state.waiting.len(),
@@ -258,7 +281,7 @@ impl Pool {
         };
         drop(waiting);
         for worker in idle {
-            self.shared.bury(worker);
+            self.shared.bury(worker, Ended::Idle);
         }
     }
 
@@ -281,12 +304,13 @@ impl Pool {
                 }
             }
             let (turn, mine) = oneshot::channel();
-            if state.waiting.is_empty() {
+            if !state.looked_after {
                 // The starter sleeps while nobody waits.
+                state.looked_after = true;
                 let _ = self.shared.starter.send(starter::Order::Look);
             }
             let thread = std::thread::current().id();
-            state.waiting.push_back(Waiter { since: Instant::now(), thread, turn });
+            state.waiting.push_back(Waiter { since: Instant::now(), looks: 0, thread, turn });
             mine
         };
         turn.await.map_err(|_| Trouble::Stopping)
@@ -327,7 +351,8 @@ impl Shared {
         loop {
             let waiter = {
                 let mut state = self.lock();
-                if state.stopping {
+                // Looked at under the lock: an end that is told later finds the worker among the idle.
+                if state.stopping || worker.has_ended() {
                     break;
                 }
                 match state.next_waiter(&worker) {
@@ -347,11 +372,24 @@ impl Shared {
                 },
             }
         }
-        self.bury(worker);
+        self.bury(worker, Ended::Idle);
+    }
+
+    /// Ends a worker if it is idle; one at work ends with its work.
+    fn retire(&self, number: u64) {
+        let retired = {
+            let mut state = self.lock();
+            let place = state.idle.iter().position(|worker| worker.number == number);
+            place.map(|place| state.idle.remove(place))
+        };
+        if let Some(worker) = retired {
+            self.bury(worker, Ended::Idle);
+        }
     }
 
     /// Ends a worker, and orders another one where the pool would be too small without it.
-    fn bury(&self, worker: Worker) {
+    fn bury(&self, worker: Worker, reason: Ended) {
+        METRICS.ended(reason);
         drop(worker);
         let replace = {
             let mut state = self.lock();

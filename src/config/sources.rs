@@ -212,6 +212,7 @@ pub(super) struct Raw {
     pub(super) tabpy_static_path: Option<String>,
     pub(super) tabpy_transfer_protocol: Option<String>,
     pub(super) tabpy_trust_proxy: Option<String>,
+    pub(super) tabpy_metrics_open: Option<String>,
     pub(super) tabpy_username: Option<String>,
     pub(super) tabpy_worker_requests: Option<String>,
     pub(super) tabpy_workers: Option<String>,
@@ -323,11 +324,11 @@ mod tests {
 
     #[test]
     fn unknown_and_later_settings_are_warnings() {
-        let environment = pairs(&[("TABPY_PROT", "1"), ("TABPY_METRICS_OPEN", "true"), ("OTHER", "x")]);
+        let environment = pairs(&[("TABPY_PROT", "1"), ("TABPY_STATIC_PATH", "x"), ("OTHER", "x")]);
         let warnings = Sources::merge(&environment, &Pairs::new(), None).unwrap().warnings;
         assert_eq!(warnings.len(), 2);
         assert!(warnings[0].contains("TABPY_PROT") && warnings[0].contains("did you mean TABPY_PORT?"));
-        assert!(warnings[1].contains("TABPY_METRICS_OPEN") && warnings[1].contains("not in force yet"));
+        assert!(warnings[1].contains("TABPY_STATIC_PATH") && warnings[1].contains("not in force yet"));
     }
 
     #[test]

@@ -23,8 +23,10 @@ const ERROR_ALLOWANCE: usize = 8 << 20;
 pub(super) struct Done {
     pub(super) reply: Reply,
     pub(super) body: Bytes,
-    /// More came than the reply: a farewell, or what no worker says.
+    /// No other script should meet the worker: it said so, or more came than the reply.
     pub(super) spoilt: bool,
+    /// What was printed, if that was wanted.
+    pub(super) output: Option<String>,
 }
 
 /// Why there is no reply.
@@ -42,7 +44,10 @@ impl Worker {
         self.served += 1;
         let id = unguessable(self.number, self.served);
         let last = std::mem::replace(&mut self.last_id, id);
+        let number = self.number;
         let (wire, output) = self.watched().map_err(|_| Lost::BeforeItBegan)?;
+        // What came after the last answer was printed by what that script left behind.
+        Printed::left_behind(number, limits.script_output_bytes).drain(output);
         let request = Request {
             task: job.task,
             id,
@@ -58,12 +63,16 @@ impl Worker {
         }
         send(wire, &request, job).await.map_err(|_| Lost::BeforeItBegan)?;
         let mut printed = Printed::new(limits.script_output_bytes);
+        if job.wants_output {
+            printed.keep();
+        }
         let received = receive(wire, output, &mut printed, limits.max_response_bytes).await;
         // What was printed before the reply is in the pipe by now.
         printed.drain(output);
+        let output = printed.kept();
         drop(printed);
         match received {
-            Ok(Some(done)) if done.reply.id == id => Ok(done),
+            Ok(Some(done)) if done.reply.id == id => Ok(Done { output, ..done }),
             // A farewell bears the id of the request before, which no script knows either.
             Ok(Some(done)) if done.reply.id == last => Err(Lost::BeforeItBegan),
             Ok(Some(_)) => Err(Lost::Garbled),
@@ -119,8 +128,13 @@ async fn receive(
         if let Some((reply, length)) = whole
             && received.len() >= length
         {
-            let spoilt = received.len() > length;
-            return Ok(Some(Done { reply, body: received.freeze().slice(wire::HEADER..length), spoilt }));
+            let spoilt = reply.last || received.len() > length;
+            return Ok(Some(Done {
+                reply,
+                body: received.freeze().slice(wire::HEADER..length),
+                spoilt,
+                output: None,
+            }));
         }
         match wire.try_read_buf(&mut received) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),

@@ -19,11 +19,32 @@ pub(super) struct Printed {
     limit: usize,
     dropped: usize,
     open: bool,
+    /// The worker's number, where no request is known that the output belongs to.
+    worker: Option<u64>,
+    /// The text so far, if somebody wants it beside the log.
+    kept: Option<Vec<u8>>,
 }
 
 impl Printed {
     pub(super) fn new(limit: usize) -> Self {
-        Self { line: Vec::new(), allowed: limit, limit, dropped: 0, open: true }
+        Self { line: Vec::new(), allowed: limit, limit, dropped: 0, open: true, worker: None, kept: None }
+    }
+
+    /// Keeps the text beside logging it, from now on.
+    pub(super) fn keep(&mut self) {
+        self.kept = Some(Vec::new());
+    }
+
+    /// What was printed so far, if it was to be kept.
+    pub(super) fn kept(&mut self) -> Option<String> {
+        self.kept.take().map(|text| String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// What was printed between two requests, which is logged as neither's.
+    pub(super) fn left_behind(worker: u64, limit: usize) -> Self {
+        let mut printed = Self::new(limit);
+        printed.worker = Some(worker);
+        printed
     }
 
     /// Whether more may come: the pipe is closed when the worker has ended.
@@ -52,6 +73,9 @@ impl Printed {
         let taken = bytes.len().min(self.allowed);
         self.allowed -= taken;
         self.dropped += bytes.len() - taken;
+        if let Some(kept) = &mut self.kept {
+            kept.extend_from_slice(&bytes[..taken]);
+        }
         for part in bytes[..taken].split_inclusive(|byte| *byte == b'\n') {
             self.line.extend_from_slice(part);
             if part.ends_with(b"\n") {
@@ -66,8 +90,10 @@ impl Printed {
         let text = String::from_utf8_lossy(&self.line);
         // Nothing that a terminal would obey.
         let text = text.trim_end().replace(|letter: char| letter.is_control() && letter != '\t', "\u{fffd}");
-        if !text.is_empty() {
-            tracing::info!(target: "script", "{text}");
+        match self.worker {
+            _ if text.is_empty() => {}
+            None => tracing::info!(target: "script", "{text}"),
+            Some(worker) => tracing::info!(target: "script", parent: None, worker, "{text}"),
         }
         self.line.clear();
     }

@@ -31,8 +31,9 @@ impl Pool {
             generation: 0,
             body: Bytes::from(body),
             deadline,
+            wants_output: false,
         };
-        worker.set_busy(true);
+        worker.next_turn();
         match tokio::time::timeout_at(deadline.into(), worker.exchange(&job, limits)).await {
             Ok(Ok(Done { reply, body, .. })) => read(reply.status, &body),
             Ok(Err(Lost::Garbled)) => Err(not_loaded(super::GARBLED.to_owned())),
