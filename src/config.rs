@@ -3,7 +3,7 @@
 //! setting, where its value came from and what it takes. Nothing is created, bound or started here.
 
 mod functions;
-mod ini;
+pub(crate) mod ini;
 mod listening;
 mod python;
 mod scripts;

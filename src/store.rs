@@ -5,6 +5,7 @@
 mod database;
 mod deploy;
 mod follow;
+mod import;
 mod name;
 mod object;
 mod postgres;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgListener, PgPool};
 use sqlx::sqlite::SqlitePool;
 use sqlx::{Row as _, SqlSafeStr as _};
@@ -171,16 +171,12 @@ impl Database {
         let database = Self { location: location.clone(), pool };
         let outcome = match &database.pool {
             _ if !writable => Ok(()),
-            Pool::Sqlite(pool) => {
-                migrator(include_str!("../../migrations/sqlite/0001_functions.sql")).run(pool).await
-            }
-            Pool::Postgres(pool) => {
-                migrator(include_str!("../../migrations/postgres/0001_functions.sql")).run(pool).await
-            }
+            Pool::Sqlite(pool) => migrator(include_str!("../../migrations/sqlite/0001_functions.sql")).run(pool).await,
+            Pool::Postgres(pool) => migrate(pool).await,
         };
         if let Err(error) = outcome {
             let error = match error {
-                sqlx::migrate::MigrateError::Execute(error) => error,
+                MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error,
                 other => sqlx::Error::Migrate(Box::new(other)),
             };
             let trouble = database.trouble(&error);
@@ -371,8 +367,20 @@ impl Location {
     }
 }
 
+/// In one transaction, which instances that start together begin one after the other.
+async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
+    let mut transaction = pool.begin().await?;
+    // A lock of the transaction's own also holds where a pooler hands connections round.
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtext('tabpy_migrations'))").execute(&mut *transaction).await?;
+    let mut migrator = migrator(include_str!("../../migrations/postgres/0001_functions.sql"));
+    migrator.set_locking(false).run(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
 fn migrator(sql: &'static str) -> Migrator {
-    let first = Migration::new(1, "functions".into(), MigrationType::Simple, sql.into_sql_str(), false);
+    let first =
+        Migration::new(1, "functions".into(), MigrationType::Simple, sql.into_sql_str(), false);
     let mut migrator = Migrator::with_migrations(vec![first]);
     // The database may be shared with other programs, and with a newer version of this one.
     migrator.dangerous_set_table_name("tabpy_migrations");
@@ -403,9 +411,7 @@ struct Columns {
 }
 
 fn read(columns: Columns) -> Result<Stored, sqlx::Error> {
-    let wrong = |what: &str| {
-        sqlx::Error::Decode(format!("{what} in table tabpy_versions is missing or wrong").into())
-    };
+    let wrong = |what: &str| sqlx::Error::Decode(format!("{what} in table tabpy_versions is missing or wrong").into());
     let content = match columns.kind.as_str() {
         "archive" => Content::Archive {
             object: columns.object.ok_or_else(|| wrong("object"))?,

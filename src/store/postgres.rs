@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use sqlx::ConnectOptions as _;
+use sqlx::{ConnectOptions as _, Executor as _};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
 
 use super::database::PATIENCE;
@@ -63,6 +63,10 @@ impl Address {
         PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(PATIENCE)
+            .after_connect(|connection, _| {
+                // It would tell each time that a table is there already.
+                Box::pin(async { connection.execute("SET client_min_messages TO warning").await.map(drop) })
+            })
             .connect_lazy_with(self.options.clone())
     }
 }
