@@ -2,11 +2,13 @@
 
 PYTHON ?= python3
 TABPY_VERSION := 2.16.0
+TABLEAU_CLIENT_VERSION := 0.42
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 ENVIRONMENT := .venv/.installed
 TOOLS := .venv-tools/.installed
 TABPY_ENVIRONMENT := .venv-tabpy/.installed-$(TABPY_VERSION)
+TABLEAU_ENVIRONMENT := .venv-tableau/.installed-$(TABLEAU_CLIENT_VERSION)
 # What a user might write instead, for the bench.
 FASTAPI_VERSIONS := fastapi==0.165.0 granian==2.8.7
 FASTAPI_ENVIRONMENT := .venv-fastapi/.installed
@@ -33,7 +35,8 @@ run: $(ENVIRONMENT) ## Build the server and start it on port 9004 (ARGS="--confi
 	cargo build --release --locked
 	VIRTUAL_ENV="$(CURDIR)/.venv" exec "$(TARGET)/release/tabpy-rs" $(ARGS)
 
-test: $(ENVIRONMENT) $(TABPY_ENVIRONMENT) ## Run all tests, the comparison with a real TabPy included
+test: $(ENVIRONMENT) $(TABPY_ENVIRONMENT) $(TABLEAU_ENVIRONMENT) ## Run all tests, the comparison with a real TabPy included
+	@scripts/proxies.sh
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	    set -x; cargo nextest run --locked; \
 	else \
@@ -97,4 +100,9 @@ $(FASTAPI_ENVIRONMENT): Makefile | prepare
 
 $(TABPY_ENVIRONMENT): | prepare
 	scripts/environment.sh .venv-tabpy "$(PYTHON)" tabpy==$(TABPY_VERSION)
+	@touch $@
+
+# Tableau's own client for its REST API, a witness in the tests of `connect`.
+$(TABLEAU_ENVIRONMENT): | prepare
+	scripts/environment.sh .venv-tableau "$(PYTHON)" tableauserverclient==$(TABLEAU_CLIENT_VERSION)
 	@touch $@

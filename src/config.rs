@@ -2,7 +2,8 @@
 //! and a file in TabPy's INI form; the first value that cannot be used is an error that names the
 //! setting, where its value came from and what it takes. Nothing is created, bound or started here.
 
-mod ini;
+mod functions;
+pub(crate) mod ini;
 mod listening;
 mod python;
 mod scripts;
@@ -48,6 +49,8 @@ pub struct Config {
     pub pool: Pool,
     pub python: PythonEnvironment,
     pub service: Service,
+    /// Deployed functions.
+    pub functions: crate::store::Settings,
     pub log: Log,
     /// `TABPY_SHUTDOWN_TIMEOUT`
     pub shutdown_timeout: Duration,
@@ -178,6 +181,11 @@ struct Machine {
     terminal: bool,
 }
 
+/// What the commands that are clients are given beside their arguments; the first of a name counts.
+pub(crate) fn variables(file: Option<&Path>) -> anyhow::Result<Vec<(String, String)>> {
+    sources::variables(file)
+}
+
 impl Config {
     pub fn load(arguments: &Arguments) -> anyhow::Result<Self> {
         let machine = Machine {
@@ -234,6 +242,7 @@ impl Config {
                 environment: sources.for_scripts(&script_env),
                 confinement: scripts::confinement(&sources, &raw, hidden, &mut warnings)?,
             },
+            functions: functions::settings(&sources, &raw, &state_path)?,
             service: state::service(state_path)?,
             log: log(&sources, &raw, machine)?,
             shutdown_timeout: value("TABPY_SHUTDOWN_TIMEOUT", &raw.tabpy_shutdown_timeout)

@@ -4,9 +4,12 @@
 pub mod catalogue;
 pub mod cli;
 pub mod config;
+pub mod connect;
 mod control;
 pub mod credentials;
+pub mod deploy;
 pub mod failure;
+mod given;
 pub mod healthcheck;
 pub mod http;
 mod large_pages;
@@ -16,8 +19,10 @@ pub mod orphans;
 pub mod pool;
 pub mod python;
 pub mod startup;
+pub mod store;
 pub mod telemetry;
 pub mod temporary;
+mod web;
 pub mod wire;
 pub mod worker;
 

@@ -102,6 +102,8 @@ pub struct Job {
     pub body: Bytes,
     /// When the client gets its answer at the latest.
     pub deadline: Instant,
+    /// Whether what is printed comes with the answer, beside going to the log.
+    pub wants_output: bool,
 }
 
 /// What a worker answered.
@@ -116,19 +118,30 @@ pub struct Answer {
     pub worker: u64,
     /// How long the request waited for it.
     pub queued: Duration,
+    /// How long the worker took.
+    pub ran: Duration,
+    /// What was printed, if that was wanted.
+    pub output: Option<String>,
+}
+
+/// Where and when a worker took a request that has no answer; for the log.
+#[derive(Debug, Clone, Copy)]
+pub struct Begun {
+    pub worker: u64,
+    pub queued: Duration,
 }
 
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum Trouble {
     /// The worker did not answer before the deadline.
-    TimedOut,
+    TimedOut { begun: Begun },
     /// As many requests wait as may.
     QueueFull { queue_size: usize },
     /// No worker was free before the deadline.
     NotStarted { max_workers: usize, reason: Option<String> },
     /// The worker process ended before it answered; how, in words.
-    Died { how: String },
+    Died { how: String, begun: Begun },
     /// The server is stopping.
     Stopping,
 }
@@ -217,8 +230,10 @@ impl Pool {
                 // It would be stopped as soon as it began, and take a good worker with it.
                 return Err(self.shared.not_started());
             }
+            let begun = Begun { worker: lease.number(), queued };
+            let started = Instant::now();
             match tokio::time::timeout_at(deadline, lease.exchange(&mut job)).await {
-                Ok(Ok(exchange::Done { reply, body, missing, spoilt })) => {
+                Ok(Ok(exchange::Done { reply, body, missing, spoilt, output })) => {
                     let worker = lease.number();
                     let body = if missing == 0 {
                         lease.give_back(spoilt);
@@ -238,18 +253,20 @@ impl Pool {
                         fits: reply.fits,
                         worker,
                         queued,
+                        ran: started.elapsed(),
+                        output,
                     });
                 }
                 // The worker died or took its leave while it was idle, or spoke out of turn: another one
                 // takes the job.
                 Ok(Err(exchange::Lost::BeforeItBegan)) => {}
                 Ok(Err(exchange::Lost::Ended)) => {
-                    return Err(Trouble::Died { how: lease.how_it_ended().await });
+                    return Err(Trouble::Died { how: lease.how_it_ended().await, begun });
                 }
                 Ok(Err(exchange::Lost::Garbled)) => {
-                    return Err(Trouble::Died { how: GARBLED.to_owned() });
+                    return Err(Trouble::Died { how: GARBLED.to_owned(), begun });
                 }
-                Err(_) => return Err(Trouble::TimedOut),
+                Err(_) => return Err(Trouble::TimedOut { begun }),
             }
         }
     }
@@ -421,10 +438,18 @@ impl Shared {
 }
 
 impl Trouble {
+    /// The worker that had the request, if one did.
+    pub fn begun(&self) -> Option<Begun> {
+        match self {
+            Self::TimedOut { begun } | Self::Died { begun, .. } => Some(*begun),
+            Self::QueueFull { .. } | Self::NotStarted { .. } | Self::Stopping => None,
+        }
+    }
+
     /// As the client sees it. `timed_out` is the message for a script that took too long.
     pub fn failure(self, timed_out: impl FnOnce() -> String) -> Failure {
         match self {
-            Self::TimedOut => Failure::new(408, timed_out()),
+            Self::TimedOut { .. } => Failure::new(408, timed_out()),
             Self::QueueFull { queue_size } => Failure::new(503, "The server is too busy.")
                 .info(format!(
                     "{queue_size} requests are waiting already, the limit of TABPY_QUEUE_SIZE. Try again later; \
@@ -444,7 +469,7 @@ impl Trouble {
                     .info(reason)
                     .retry_after(5)
             }
-            Self::Died { how } => Failure::new(500, "Error processing script").info(how),
+            Self::Died { how, .. } => Failure::new(500, "Error processing script").info(how),
             Self::Stopping => Failure::new(503, "The server is stopping.").info("Try again in a moment.").retry_after(5),
         }
     }

@@ -18,6 +18,7 @@ use crate::credentials::{self, Credentials, PasswordHash};
 use crate::http::{self, Admission, Service};
 use crate::orphans;
 use crate::pool::{Allowance, Folders, Limits, Pool, Start};
+use crate::store::Store;
 use crate::telemetry;
 use crate::wire::{PROTOCOL, Setup};
 use crate::worker;
@@ -27,6 +28,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(95);
 
 /// A client must have sent its headers by then.
 const HEADERS: Duration = Duration::from_secs(15);
+
+/// In this time a balancer that asks every two seconds has asked twice, and sends no more calls; a
+/// connection that is made while the listener closes would be lost.
+const NOTICE: Duration = Duration::from_secs(5);
 
 /// More threads than this only take turns: a front thread answers tens of thousands of calls a second.
 const MOST_FRONT_THREADS: usize = 4;
@@ -90,8 +95,12 @@ impl Application {
         orphans::reap()?;
         let listeners = bind(&config.listen)?;
         let port = listeners.first().map_or(0, |(_, address)| address.port());
-        let pool = Pool::new(workers(config)?).context("the pool's thread could not be started")?;
-        let service = Arc::new(Service::new(config, admission, pool)?);
+        let workers = workers(config)?;
+        let catalogue = workers.folders.catalogue();
+        let pool = Pool::new(workers).context("the pool's thread could not be started")?;
+        let generation = Arc::default();
+        let store = Store::start(config.functions.clone(), pool.clone(), catalogue, Arc::clone(&generation))?;
+        let service = Arc::new(Service::new(config, admission, pool, store, generation)?);
         watch_password_file(&service)?;
         let for_threads = Arc::clone(&service);
         let threads = std::thread::available_parallelism().map_or(2, usize::from).min(MOST_FRONT_THREADS);
@@ -114,7 +123,8 @@ impl Application {
         self.port
     }
 
-    /// Serves until SIGTERM or SIGINT; then requests in flight finish, and nothing new begins.
+    /// Serves until SIGTERM or SIGINT; then, once a balancer has had time to notice, nothing new begins and
+    /// requests in flight finish.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -125,8 +135,12 @@ impl Application {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            tracing::info!("stopping: requests in flight may finish");
             service.stopping.store(true, Ordering::Relaxed);
+            if service.watch.is_kept() {
+                tracing::info!("stopping: not ready any more, until the balancer has noticed");
+                tokio::time::sleep(NOTICE).await;
+            }
+            tracing::info!("stopping: requests in flight may finish");
             handle.stop(true).await;
         });
         let outcome = self.server.await.context("the server failed");

@@ -167,22 +167,41 @@ impl Sources {
     }
 }
 
+/// What the commands that are clients are given: the environment, then `.env`, then a file of the same form.
+pub(super) fn variables(file: Option<&Path>) -> anyhow::Result<Pairs> {
+    let mut pairs = environment(std::env::vars_os())?;
+    pairs.extend(dotenv(Path::new(".env"))?);
+    if let Some(path) = file {
+        // A pipe will do as well.
+        if !path.exists() || path.is_dir() {
+            bail!("there is no file {}", path.display());
+        }
+        pairs.extend(dotenv(path)?);
+    }
+    Ok(pairs)
+}
+
 /// The settings as texts. Each field is the variable of the same name; see `settings::SETTINGS`.
 #[derive(Default, serde::Deserialize)]
 pub(super) struct Raw {
     pub(super) dyno: Option<String>,
     pub(super) home: Option<String>,
     pub(super) port: Option<String>,
+    pub(super) database_url: Option<String>,
     pub(super) tabpy_allow_open: Option<String>,
     pub(super) tabpy_arrow_enable: Option<String>,
     pub(super) tabpy_confine: Option<String>,
+    pub(super) tabpy_database_connections: Option<String>,
     pub(super) tabpy_evaluate_enable: Option<String>,
     pub(super) tabpy_evaluate_timeout: Option<String>,
+    pub(super) tabpy_function_versions: Option<String>,
+    pub(super) tabpy_functions_path: Option<String>,
     pub(super) tabpy_gzip_enable: Option<String>,
     pub(super) tabpy_host: Option<String>,
     pub(super) tabpy_log_details: Option<String>,
     pub(super) tabpy_log_format: Option<String>,
     pub(super) tabpy_log_level: Option<String>,
+    pub(super) tabpy_max_function_size_mb: Option<String>,
     pub(super) tabpy_max_request_size_mb: Option<String>,
     pub(super) tabpy_max_response_size_mb: Option<String>,
     pub(super) tabpy_max_workers: Option<String>,

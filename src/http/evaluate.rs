@@ -7,11 +7,11 @@ use bytes::Bytes;
 
 use super::answer::Refusal;
 use super::service::Service;
-use super::{Handled, answer, body, client};
+use super::{Handled, answer, body, client, details};
 use crate::config::Timeout;
 use crate::failure::Failure;
 use crate::pool::{Answer, Body, Job, Trouble};
-use crate::telemetry::{Record, What, Work};
+use crate::telemetry::{Record, Rows, What, Work};
 use crate::wire::Task;
 
 /// What a client wants of a worker.
@@ -36,7 +36,12 @@ pub(super) async fn evaluate(
     }
     let call = Call { task: Task::Evaluate, name: String::new(), version: 0, body };
     let answer = work(&request, &service, call, &service.evaluate_timeout, as_for_script).await?;
-    Ok(answer::json_for(&request, answer.status, answer.body).await)
+    let details = details::wanted(&request).then(|| details::of(&answer));
+    let mut response = answer::json_for(&request, answer.status, answer.body).await;
+    for (name, value) in details.into_iter().flatten() {
+        response.headers_mut().insert(name, value);
+    }
+    Ok(response)
 }
 
 fn as_for_script(trouble: Trouble, timeout: &str) -> Failure {
@@ -55,7 +60,15 @@ pub(super) async fn work(
     let deadline = Instant::now() + timeout.duration;
     let Call { task, name, version, body } = call;
     let generation = service.generation();
-    let running = service.pool.run(Job { task, name, version, generation, body, deadline });
+    let running = service.pool.run(Job {
+        task,
+        name,
+        version,
+        generation,
+        body,
+        deadline,
+        wants_output: details::wanted(request),
+    });
     let outcome = tokio::select! {
         biased;
         outcome = running => outcome,
@@ -65,6 +78,11 @@ pub(super) async fn work(
     let answer = match outcome {
         Ok(answer) => answer,
         Err(trouble) => {
+            let begun = trouble.begun();
+            let work = begun.map(|begun| Work { worker: begun.worker, queued: begun.queued, rows: None });
+            if let Some(record) = request.extensions_mut().get_mut::<Record>() {
+                record.work = work;
+            }
             let failure = failure(trouble, &timeout.text);
             tracing::warn!(status = failure.status, info = failure.info, "{}", failure.message);
             remember(request, What { kind: failure.message.clone(), line: None });
@@ -75,8 +93,7 @@ pub(super) async fn work(
         record.work = Some(Work {
             worker: answer.worker,
             queued: answer.queued,
-            rows_in: answer.rows_in,
-            rows_out: answer.rows_out,
+            rows: Some(Rows { taken: answer.rows_in, given: answer.rows_out }),
         });
     }
     if !answer.fits {

@@ -64,12 +64,12 @@ fn wanted(request: &HttpRequest) -> Result<u32, Failure> {
 
 fn failure(trouble: Trouble, name: &str, timeout: &str) -> Failure {
     match trouble {
-        Trouble::TimedOut => Failure::new(
+        Trouble::TimedOut { .. } => Failure::new(
             408,
             format!("User defined function '{name}' timed out. Timeout is set to {timeout} s."),
         )
         .info("TABPY_QUERY_TIMEOUT is the time that a function may take."),
-        Trouble::Died { how } => Failure::new(500, format!("Error querying function '{name}'")).info(how),
+        Trouble::Died { how, .. } => Failure::new(500, format!("Error querying function '{name}'")).info(how),
         other => other.failure(String::new),
     }
 }

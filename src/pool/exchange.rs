@@ -38,6 +38,8 @@ pub(super) struct Done {
     pub(super) missing: usize,
     /// No other script should meet the worker: it said so, or more came than the reply.
     pub(super) spoilt: bool,
+    /// What was printed, if that was wanted.
+    pub(super) output: Option<String>,
 }
 
 /// Why there is no reply.
@@ -80,12 +82,16 @@ impl Worker {
         // What a function answers is looked at whole.
         let in_parts = job.task == Task::Evaluate;
         let mut printed = Printed::new(limits.script_output_bytes);
+        if job.wants_output {
+            printed.keep();
+        }
         let received = receive(wire, output, &mut printed, limits.max_response_bytes, in_parts).await;
         // What was printed before the reply is in the pipe by now.
         printed.drain(output);
+        let output = printed.kept();
         drop(printed);
         match received {
-            Ok(Some(done)) if done.reply.id == id => Ok(done),
+            Ok(Some(done)) if done.reply.id == id => Ok(Done { output, ..done }),
             // A farewell bears the id of the request before, which no script knows either.
             Ok(Some(done)) if done.reply.id == last => Err(Lost::BeforeItBegan),
             Ok(Some(_)) => Err(Lost::Garbled),
@@ -152,7 +158,7 @@ async fn receive(
             if in_parts && reply.status == 200 && length > LONG {
                 let begun = Bytes::from(received).slice(wire::HEADER..);
                 let Some(missing) = length.checked_sub(begun.len()) else { return Ok(None) };
-                return Ok(Some(Done { reply, body: begun, missing, spoilt: reply.last }));
+                return Ok(Some(Done { reply, body: begun, missing, spoilt: reply.last, output: None }));
             }
             received.reserve((wire::HEADER + length).saturating_sub(received.len()));
             whole = Some((reply, wire::HEADER + length));
@@ -162,7 +168,7 @@ async fn receive(
         {
             let spoilt = reply.last || received.len() > length;
             let body = Bytes::from(received).slice(wire::HEADER..length);
-            return Ok(Some(Done { reply, body, missing: 0, spoilt }));
+            return Ok(Some(Done { reply, body, missing: 0, spoilt, output: None }));
         }
         match wire.try_read(&mut received) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
