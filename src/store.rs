@@ -154,6 +154,14 @@ impl Store {
         }
     }
 
+    /// Where deployed functions are kept, in words.
+    pub fn place(&self) -> &'static str {
+        match &self.shared.settings.location {
+            Location::Postgres { .. } => "in Postgres (DATABASE_URL), shared by all servers that use it",
+            Location::Sqlite(_) => "in SQLite, in this server's state path",
+        }
+    }
+
     pub fn max_function_bytes(&self) -> usize {
         self.shared.settings.max_function_bytes
     }

@@ -171,7 +171,9 @@ impl Database {
         let database = Self { location: location.clone(), pool };
         let outcome = match &database.pool {
             _ if !writable => Ok(()),
-            Pool::Sqlite(pool) => migrator(include_str!("../../migrations/sqlite/0001_functions.sql")).run(pool).await,
+            Pool::Sqlite(pool) => {
+                migrator(include_str!("../../migrations/sqlite/0001_functions.sql")).run(pool).await
+            }
             Pool::Postgres(pool) => migrate(pool).await,
         };
         if let Err(error) = outcome {
@@ -371,7 +373,9 @@ impl Location {
 async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
     let mut transaction = pool.begin().await?;
     // A lock of the transaction's own also holds where a pooler hands connections round.
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtext('tabpy_migrations'))").execute(&mut *transaction).await?;
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtext('tabpy_migrations'))")
+        .execute(&mut *transaction)
+        .await?;
     let mut migrator = migrator(include_str!("../../migrations/postgres/0001_functions.sql"));
     migrator.set_locking(false).run(&mut *transaction).await?;
     transaction.commit().await?;
@@ -379,8 +383,7 @@ async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
 }
 
 fn migrator(sql: &'static str) -> Migrator {
-    let first =
-        Migration::new(1, "functions".into(), MigrationType::Simple, sql.into_sql_str(), false);
+    let first = Migration::new(1, "functions".into(), MigrationType::Simple, sql.into_sql_str(), false);
     let mut migrator = Migrator::with_migrations(vec![first]);
     // The database may be shared with other programs, and with a newer version of this one.
     migrator.dangerous_set_table_name("tabpy_migrations");
@@ -411,7 +414,9 @@ struct Columns {
 }
 
 fn read(columns: Columns) -> Result<Stored, sqlx::Error> {
-    let wrong = |what: &str| sqlx::Error::Decode(format!("{what} in table tabpy_versions is missing or wrong").into());
+    let wrong = |what: &str| {
+        sqlx::Error::Decode(format!("{what} in table tabpy_versions is missing or wrong").into())
+    };
     let content = match columns.kind.as_str() {
         "archive" => Content::Archive {
             object: columns.object.ok_or_else(|| wrong("object"))?,

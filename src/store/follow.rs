@@ -76,7 +76,10 @@ async fn import(shared: &Arc<Shared>, database: &Database) -> Result<(), Trouble
     if !found.functions.is_empty() && database.import(&found.functions).await? {
         let mut names: Vec<&str> = found.functions.iter().map(|(stored, _)| stored.name.as_str()).collect();
         names.dedup();
-        tracing::info!(functions = names.join(", "), "functions of TabPy's were taken over from its state folder");
+        tracing::info!(
+            functions = names.join(", "),
+            "functions of TabPy's were taken over from its state folder"
+        );
     }
     Ok(())
 }
@@ -149,7 +152,11 @@ async fn prove(shared: Arc<Shared>, stored: Arc<Stored>) {
     let load = match shared.workers.try_out(&trial).await {
         Ok(_) => Load::Successful,
         Err(error) => {
-            tracing::warn!(name = stored.name, version = stored.version, "the function does not load here, /status tells why");
+            tracing::warn!(
+                name = stored.name,
+                version = stored.version,
+                "the function does not load here, /status tells why"
+            );
             Load::Failed(error.reason)
         }
     };
@@ -191,6 +198,8 @@ fn away(shared: &Shared, trouble: Trouble) {
 fn complain(trouble: &Trouble) {
     match trouble.kind {
         Kind::Absent => tracing::warn!("functions cannot be deployed: {trouble}"),
-        _ => tracing::error!("the store of functions cannot be used, what was loaded stays in force: {trouble}"),
+        _ => tracing::error!(
+            "the store of functions cannot be used, what was loaded stays in force: {trouble}"
+        ),
     }
 }

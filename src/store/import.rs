@@ -49,7 +49,11 @@ pub(super) fn read(state_path: &Path, most: usize, versions: u32) -> Found {
     let docstrings = section("Query Objects Docstrings");
     let value = |section: &Section, name: &str| {
         // What Python would not resolve is taken as it is.
-        section.resolve(name, &|_| None).ok().or_else(|| section.values.get(name).cloned()).unwrap_or_default()
+        section
+            .resolve(name, &|_| None)
+            .ok()
+            .or_else(|| section.values.get(name).cloned())
+            .unwrap_or_default()
     };
     for name in functions.values.keys() {
         let kept = serde_json::from_str(&value(&functions, name));
@@ -106,7 +110,12 @@ fn function(
         let object = match staging::read_folder(&folder.join(version.to_string()), most) {
             Ok(object) => object,
             Err(Refused::Missing) if version < kept.version => continue,
-            Err(why) => return Err(format!("the archive of version {version} cannot be read: {}", words(&why, most))),
+            Err(why) => {
+                return Err(format!(
+                    "the archive of version {version} cannot be read: {}",
+                    words(&why, most)
+                ));
+            }
         };
         let content = Content::Archive { object: object.id().to_owned(), python: None };
         function.push((stored(version, content, object.size())?, Some(object)));
@@ -117,7 +126,9 @@ fn function(
 fn words(why: &Refused, most: usize) -> String {
     match why {
         Refused::Missing => "it is not there".to_owned(),
-        Refused::TooLarge => format!("it is larger than TABPY_MAX_FUNCTION_SIZE_MB allows ({} MB)", most >> 20),
+        Refused::TooLarge => {
+            format!("it is larger than TABPY_MAX_FUNCTION_SIZE_MB allows ({} MB)", most >> 20)
+        }
         Refused::Invalid(why) => why.clone(),
     }
 }
@@ -161,7 +172,8 @@ mod tests {
             fs::write(folder.join("pickle_archive"), format!("archive {version}")).unwrap();
         }
         let found = read(state.path(), 1000, 5);
-        let names: Vec<_> = found.functions.iter().map(|(stored, _)| (stored.name.as_str(), stored.version)).collect();
+        let names: Vec<_> =
+            found.functions.iter().map(|(stored, _)| (stored.name.as_str(), stored.version)).collect();
         assert_eq!(names, [("add", 3), ("add", 2), ("sum", 1)]);
         let (add, object) = &found.functions[0];
         assert_eq!(add.about.docstring, "Zählt.\n\nZwei");
@@ -173,7 +185,9 @@ mod tests {
         assert_eq!(found.left_out.len(), 2, "{:?}", found.left_out);
         assert!(found.left_out[0].contains("gone") && found.left_out[0].contains("not there"));
         assert_eq!(read(state.path(), 1000, 1).functions.len(), 2);
-        assert!(read(state.path(), 5, 5).left_out.iter().any(|why| why.contains("TABPY_MAX_FUNCTION_SIZE_MB")));
+        assert!(
+            read(state.path(), 5, 5).left_out.iter().any(|why| why.contains("TABPY_MAX_FUNCTION_SIZE_MB"))
+        );
         assert!(read(Path::new("/gone"), 5, 5).functions.is_empty());
     }
 }

@@ -4,8 +4,8 @@
 
 use std::net::IpAddr;
 
-use sqlx::{ConnectOptions as _, Executor as _};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
+use sqlx::{ConnectOptions as _, Executor as _};
 
 use super::database::PATIENCE;
 use crate::credentials::Secret;

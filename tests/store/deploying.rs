@@ -17,7 +17,10 @@ fn a_function_is_there_after_a_restart(engine: &mut Engine) {
     let answer = put(&server, "add", "def add(x, y=1):\n    'Adds.'\n    return x + y\n");
     assert_eq!(answer.status, 201, "{}", answer.text());
     let told = answer.json();
-    assert_eq!((&told["name"], &told["version"], &told["url"]), (&json!("add"), &json!(1), &json!("/query/add")));
+    assert_eq!(
+        (&told["name"], &told["version"], &told["url"]),
+        (&json!("add"), &json!(1), &json!("/query/add"))
+    );
     assert_eq!((&told["status"], &told["docstring"]), (&json!("LoadSuccessful"), &json!("Adds.")));
     assert_eq!(query(&server, "add", &json!({"x": 2, "y": 5})).json()["response"], 7);
     server.wait_for_log("function deployed");
@@ -31,7 +34,8 @@ fn a_function_is_there_after_a_restart(engine: &mut Engine) {
     assert_eq!(server.get("/endpoints").text(), "{}");
     let server = server.restart().ready();
     assert_eq!(server.get("/status").text(), "{}");
-    send(&server, &Request::new("DELETE", "/functions/add")).info_is_empty(404, "endpoint add does not exist.");
+    send(&server, &Request::new("DELETE", "/functions/add"))
+        .info_is_empty(404, "endpoint add does not exist.");
 }
 
 fn versions_are_kept_callable_and_restorable(engine: &mut Engine) {
@@ -99,7 +103,10 @@ fn what_a_function_tells_of_itself(engine: &mut Engine) {
     let endpoint = server.get("/endpoints/My%20Sum").text();
     assert!(endpoint.contains(r#""schema": {"b": 1, "a": []}"#), "{endpoint}");
     assert!(endpoint.contains(r#""docstring": "Z\u00e4hlt.""#), "{endpoint}");
-    assert!(endpoint.contains(r#""description": "a & b""#) && endpoint.contains(r#""is_public": true"#), "{endpoint}");
+    assert!(
+        endpoint.contains(r#""description": "a & b""#) && endpoint.contains(r#""is_public": true"#),
+        "{endpoint}"
+    );
     assert_eq!(query(&server, "My%20Sum", &json!({"x": 1, "y": 2})).json()["response"], 3);
     let list = server.get("/functions").json();
     let one = &list["functions"][0];

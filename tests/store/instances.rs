@@ -32,13 +32,23 @@ fn what_one_deploys_the_other_calls_before_it_would_look_by_itself() {
         });
     }
     assert_eq!(called(&one, "f?version=1"), json!(1));
-    assert_eq!(send(&one, &Request::new("PUT", "/endpoints/f").body(
-        json!({"description": "new", "src_path": one.path("state/staging/endpoints/f/4")}).to_string())).status, 200);
+    assert_eq!(
+        send(
+            &one,
+            &Request::new("PUT", "/endpoints/f").body(
+                json!({"description": "new", "src_path": one.path("state/staging/endpoints/f/4")})
+                    .to_string()
+            )
+        )
+        .status,
+        200
+    );
     eventually("the other knows", soon, || other.get("/endpoints/f").json()["description"] == "new");
 
     // Notifications that are lost are made up for by looking.
     let Engine::Postgres(postgres) = &engine else { unreachable!() };
-    postgres.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tabpy-rs'");
+    postgres
+        .ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tabpy-rs'");
     assert_eq!(send(&other, &Request::new("DELETE", "/functions/f")).status, 204);
     eventually("it is gone from both", 4 * PATIENCE, || query(&one, "f", &json!([])).status == 404);
     let answer = put(&one, "f", "def f():\n    return 'anew'\n");

@@ -1,8 +1,8 @@
 //! A server that is killed at any moment of a deployment: afterwards the function is there as a whole, in
 //! its old version or in the new one, and what was confirmed is there.
 
-use std::net::TcpStream;
 use std::io::Write as _;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -61,9 +61,10 @@ fn deploy_until_killed(server: &Server, first: u64, after: Duration) -> u64 {
         stream.write_all(&request.bytes(&server.host())).unwrap();
         // Until the answer begins to come, or it is time.
         stream.set_nonblocking(true).unwrap();
-        let come = wait_for(end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)), || {
-            stream.peek(&mut [0]).is_ok_and(|bytes| bytes > 0).then_some(())
-        });
+        let come =
+            wait_for(end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)), || {
+                stream.peek(&mut [0]).is_ok_and(|bytes| bytes > 0).then_some(())
+            });
         if come.is_none() {
             server.signal(Signal::KILL);
             return version - 1;

@@ -70,7 +70,10 @@ fn no_password_of_a_database_is_ever_said() {
     let postgres = Postgres::start();
     let port = postgres.port();
     for (url, words) in [
-        (format!("postgres://tabpy:wr0ng-s3cret@127.0.0.1:{port}/postgres"), "password authentication failed"),
+        (
+            format!("postgres://tabpy:wr0ng-s3cret@127.0.0.1:{port}/postgres"),
+            "password authentication failed",
+        ),
         (format!("postgres://tabpy:wr0ng-s3cret@127.0.0.1:{port}/nowhere"), "password authentication failed"),
         ("postgres://tabpy:wr0ng-s3cret@127.0.0.1:1/postgres".to_owned(), "refused"),
         (format!("postgres://tabpy:wr0ng-s3cret@127.0.0.1:{port}/postgres?sslmode=require"), "TLS"),
@@ -85,10 +88,16 @@ fn no_password_of_a_database_is_ever_said() {
         assert_eq!(server.value("import os; return os.environ.get('DATABASE_URL')"), "null");
         assert!(!server.log().contains("s3cret"), "{}", server.log());
     }
-    for url in ["mysql://u:s3cret@h/d", "postgres://u:s3cret@h:port/d", "postgres://u:s3cret@h/d?sslmode=maybe"] {
+    for url in
+        ["mysql://u:s3cret@h/d", "postgres://u:s3cret@h:port/d", "postgres://u:s3cret@h/d?sslmode=maybe"]
+    {
         let exit = Server::builder().env("DATABASE_URL", url).try_start();
         assert_eq!(exit.code, Some(2));
-        assert!(exit.stderr.contains("DATABASE_URL") && exit.stderr.contains("postgres://USER"), "{}", exit.stderr);
+        assert!(
+            exit.stderr.contains("DATABASE_URL") && exit.stderr.contains("postgres://USER"),
+            "{}",
+            exit.stderr
+        );
         assert!(!exit.stderr.contains("s3cret") && !exit.stdout.contains("s3cret"), "{}", exit.stderr);
     }
 }
@@ -96,11 +105,13 @@ fn no_password_of_a_database_is_ever_said() {
 #[test]
 fn encryption_is_there_without_a_look_at_the_certificate_unless_it_is_asked_for() {
     let postgres = Postgres::start_encrypted();
-    let server = Server::builder().env("DATABASE_URL", format!("{}?sslmode=require", postgres.url())).start().ready();
+    let server =
+        Server::builder().env("DATABASE_URL", format!("{}?sslmode=require", postgres.url())).start().ready();
     assert_eq!(put(&server, "f", "def f(): return 1").status, 201);
     let encrypted = postgres.server_says_encrypted();
     assert!(encrypted, "the connections are encrypted");
-    let server = Server::builder().env("DATABASE_URL", format!("{}?sslmode=verify-full", postgres.url())).start();
+    let server =
+        Server::builder().env("DATABASE_URL", format!("{}?sslmode=verify-full", postgres.url())).start();
     let line = server.wait_for_log("the store of functions cannot be used");
     assert!(line.contains("certificate"), "{line}");
 }
@@ -112,7 +123,10 @@ fn a_database_file_that_is_none_is_said_to_be() {
     let server = builder.start();
     server.wait_for_log("the store of functions cannot be used");
     let info = server.get("/readyz").info(503, "Not all functions are at hand.");
-    assert!(info.contains("functions.sqlite3") && info.contains("not a database") && info.contains("backup"), "{info}");
+    assert!(
+        info.contains("functions.sqlite3") && info.contains("not a database") && info.contains("backup"),
+        "{info}"
+    );
     put(&server, "f", "def f(): return 1").info(503, "The store of functions cannot be used.");
     server.still_works();
     assert!(fs::read(&path).unwrap().starts_with(b"this is no database"), "nothing was done to it");
@@ -129,7 +143,8 @@ fn a_database_file_that_cannot_be_written_is_served() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
     let server = server.start_again().ready();
     assert_eq!(called(&server, "f"), json!(1));
-    let info = put(&server, "f", "def f(): return 2").info(503, "Functions cannot be deployed to this server.");
+    let info =
+        put(&server, "f", "def f(): return 2").info(503, "Functions cannot be deployed to this server.");
     assert!(info.contains("functions.sqlite3") && info.contains("TABPY_STATE_PATH"), "{info}");
     assert_eq!(called(&server, "f"), json!(1));
 }

@@ -33,7 +33,10 @@ fn json_words(theirs: &str) -> String {
 fn the_stock_client_and_plain_requests_are_answered_as_by_tabpy() {
     const SCRIPT: &str = "tests/store/management.py";
     let real = TabPy::start();
-    let theirs = tabpy::run(SCRIPT, &[&format!("http://localhost:{}", real.port()), &real.state().display().to_string()]);
+    let theirs = tabpy::run(
+        SCRIPT,
+        &[&format!("http://localhost:{}", real.port()), &real.state().display().to_string()],
+    );
     drop(real);
     let server = Engine::Sqlite.server();
     let state = server.path("state").display().to_string();
@@ -53,7 +56,8 @@ fn what_a_tabpy_has_left_is_taken_over_once(engine: &mut Engine) {
     let address = format!("http://localhost:{}/", real.port());
     tabpy::run("tests/store/leave.py", &[&address]);
     let builder = engine.builder();
-    let copied = Command::new("cp").arg("-r").arg(real.state()).arg(builder.folder().join("copy")).status().unwrap();
+    let copied =
+        Command::new("cp").arg("-r").arg(real.state()).arg(builder.folder().join("copy")).status().unwrap();
     assert!(copied.success());
     drop(real);
     let state = builder.folder().join("copy").display().to_string();
@@ -61,8 +65,14 @@ fn what_a_tabpy_has_left_is_taken_over_once(engine: &mut Engine) {
     let server = builder.start().ready();
     server.wait_for_log("taken over from its state folder");
     let add = server.get("/endpoints/add").json();
-    assert_eq!((&add["version"], &add["description"], &add["is_public"]), (&json!(3), &json!("Adds"), &json!(true)));
-    assert_eq!((&add["docstring"], &add["schema"]), (&json!("Zählt zwei Zahlen.\n\nAuch größere."), &json!("{'x': 1}")));
+    assert_eq!(
+        (&add["version"], &add["description"], &add["is_public"]),
+        (&json!(3), &json!("Adds"), &json!(true))
+    );
+    assert_eq!(
+        (&add["docstring"], &add["schema"]),
+        (&json!("Zählt zwei Zahlen.\n\nAuch größere."), &json!("{'x': 1}"))
+    );
     assert_eq!(query(&server, "add", &json!([2, 3])).json()["response"], json!([3, 5]));
     assert_eq!(versions(&server, "add"), [3, 2]);
     assert_eq!(query(&server, "add?version=2", &json!([2, 3])).json()["response"], json!([2, 5]));

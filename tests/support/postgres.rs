@@ -54,7 +54,17 @@ impl Postgres {
         let mut postgres = Self::initialized();
         let (key, certificate) = (postgres.path("server.key"), postgres.path("server.crt"));
         let made = Command::new("openssl")
-            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=somebody-else"])
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=somebody-else",
+            ])
             .arg("-keyout")
             .arg(&key)
             .arg("-out")
@@ -127,7 +137,12 @@ impl Postgres {
         assert!(self.server.is_none(), "it runs");
         let mut command = self.command("postgres");
         command.arg("-D").arg(self.path("data")).arg("-p").arg(self.port.to_string());
-        let own = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "shared_buffers=16MB", "max_connections=60"];
+        let own = [
+            "listen_addresses=127.0.0.1",
+            "unix_socket_directories=",
+            "shared_buffers=16MB",
+            "max_connections=60",
+        ];
         for setting in own.into_iter().map(str::to_owned).chain(self.settings.clone()) {
             command.arg("-c").arg(setting);
         }
@@ -139,10 +154,18 @@ impl Postgres {
             if ended.is_some() {
                 return Some(false);
             }
-            let asked = self.command("pg_isready").args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()]).status();
+            let asked = self
+                .command("pg_isready")
+                .args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()])
+                .status();
             asked.unwrap().success().then_some(true)
         });
-        assert_eq!(ready, Some(true), "PostgreSQL: {}", fs::read_to_string(self.path("log")).unwrap_or_default());
+        assert_eq!(
+            ready,
+            Some(true),
+            "PostgreSQL: {}",
+            fs::read_to_string(self.path("log")).unwrap_or_default()
+        );
     }
 
     /// What a statement gives, a line a row.
@@ -188,7 +211,8 @@ impl Drop for Postgres {
 /// Debian keeps each version's programs in a folder of their own, which is in nobody's PATH.
 fn find(program: &str) -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut versions: Vec<PathBuf> = versions.map(|version| version.path().join("bin").join(program)).collect();
+    let mut versions: Vec<PathBuf> =
+        versions.map(|version| version.path().join("bin").join(program)).collect();
     versions.sort();
     let elsewhere = ["/usr/local/bin", "/usr/bin"].map(|folder| Path::new(folder).join(program));
     versions.into_iter().rev().chain(elsewhere).find(|path| path.exists()).unwrap_or_else(|| {
