@@ -378,6 +378,11 @@ impl Shared {
     }
 }
 
+/// How a process ended, in words for the one whose function it was: what they say of scripts holds for both.
+pub fn of_function(how: &str) -> String {
+    how.replace("script", "function")
+}
+
 impl Trouble {
     /// As the client sees it. `timed_out` is the message for a script that took too long.
     pub fn failure(self, timed_out: impl FnOnce() -> String) -> Failure {

@@ -162,7 +162,8 @@ def _why_not(error, python):
         return f"it needs the module '{error.name}', which is not installed here: add it to requirements.txt{_place(error)}"
     if isinstance(error, pickle.UnpicklingError | EOFError):
         return f"the archive is no pickle, or cut short: {type(error).__name__} : {_text(error)}"
-    return _tabpy_rs.bounded(f"{type(error).__name__} : {_text(error)}{_place(error)}")
+    text = _tabpy_rs.bounded(f"{type(error).__name__} : {_text(error)}{_place(error)}")
+    return text + _tabpy_rs.setting_behind(error)
 
 
 def _text(error):
