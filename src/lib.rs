@@ -9,6 +9,8 @@ pub mod credentials;
 pub mod failure;
 pub mod healthcheck;
 pub mod http;
+pub mod memory;
+pub mod orphans;
 pub mod pool;
 pub mod python;
 pub mod startup;

@@ -3,6 +3,7 @@
 //! the deadline, or breaks the wire, is killed and replaced behind the scenes. Nothing here knows what
 //! is inside a request or an answer.
 
+mod disk;
 mod exchange;
 mod folder;
 mod forker;
@@ -147,6 +148,8 @@ struct State {
     /// The most recently used one last.
     idle: Vec<Worker>,
     waiting: VecDeque<Waiter>,
+    /// Whether the starter looks at those who wait.
+    looked_after: bool,
     /// Workers that exist, and those that are being started.
     alive: usize,
     starting: usize,
@@ -162,6 +165,8 @@ struct State {
 
 struct Waiter {
     since: Instant,
+    /// How often the starter has found it waiting.
+    looks: u32,
     /// Whose runtime waits.
     thread: ThreadId,
     turn: oneshot::Sender<Lease>,
@@ -181,8 +186,7 @@ impl Pool {
     pub fn new(start: Start) -> std::io::Result<Self> {
         let (starter, orders) = mpsc::channel();
         let workers = start.limits.workers;
-        let warden = Arc::new(Warden::default());
-        warden.start(start.limits.allowance)?;
+        let warden = Warden::start(start.limits.allowance, starter.clone())?;
         let trials = Semaphore::new(trial::AT_ONCE);
         let shared = Arc::new(Shared { start, state: Mutex::new(State::default()), starter, warden, trials });
         starter::run(Arc::downgrade(&shared), orders)?;
@@ -281,12 +285,13 @@ impl Pool {
                 }
             }
             let (turn, mine) = oneshot::channel();
-            if state.waiting.is_empty() {
+            if !state.looked_after {
                 // The starter sleeps while nobody waits.
+                state.looked_after = true;
                 let _ = self.shared.starter.send(starter::Order::Look);
             }
             let thread = std::thread::current().id();
-            state.waiting.push_back(Waiter { since: Instant::now(), thread, turn });
+            state.waiting.push_back(Waiter { since: Instant::now(), looks: 0, thread, turn });
             mine
         };
         turn.await.map_err(|_| Trouble::Stopping)
@@ -327,7 +332,8 @@ impl Shared {
         loop {
             let waiter = {
                 let mut state = self.lock();
-                if state.stopping {
+                // Looked at under the lock: an end that is told later finds the worker among the idle.
+                if state.stopping || worker.has_ended() {
                     break;
                 }
                 match state.next_waiter(&worker) {
@@ -348,6 +354,18 @@ impl Shared {
             }
         }
         self.bury(worker);
+    }
+
+    /// Ends a worker if it is idle; one at work ends with its work.
+    fn retire(&self, number: u64) {
+        let retired = {
+            let mut state = self.lock();
+            let place = state.idle.iter().position(|worker| worker.number == number);
+            place.map(|place| state.idle.remove(place))
+        };
+        if let Some(worker) = retired {
+            self.bury(worker);
+        }
     }
 
     /// Ends a worker, and orders another one where the pool would be too small without it.

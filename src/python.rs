@@ -52,6 +52,8 @@ pub struct Outcome {
     pub rows_out: usize,
     /// Whether Tableau can take the answer: as many rows as went in, or one for all of them.
     pub fits: bool,
+    /// Whether it is known already that no other script should meet this process.
+    pub last: bool,
 }
 
 /// The one interpreter of a worker process.
@@ -83,6 +85,7 @@ impl Interpreter {
         module(py, include_str!("python/settings.py"), c"_tabpy_rs_settings")?;
         module(py, include_str!("python/state.py"), c"_tabpy_rs_state")?;
         module(py, include_str!("python/place.py"), c"_tabpy_rs_place")?;
+        module(py, include_str!("python/foreign.py"), c"_tabpy_rs_foreign")?;
         let prelude = module(py, include_str!("python/prelude.py"), c"_tabpy_rs")?;
         module(py, include_str!("python/archive.py"), c"_tabpy_rs_archive")?;
         let helpers = module(py, include_str!("python/functions.py"), c"_tabpy_rs_functions")?;
@@ -198,8 +201,11 @@ impl Interpreter {
             // Columns are for table extensions, which take any number of rows.
             outcome.fit(rows_in, answer.first() == Some(&b'{'));
             let heard = self.flush(py);
+            // Told with the reply, so that another worker is made at once; the rest is looked into afterwards.
+            outcome.last = !heard || risk.is_beyond_repair() || risk != Risk::NONE && self.has_company(py);
+            let last = outcome.last;
             let replied = reply(outcome, &answer);
-            (replied, heard && self.is_right(py, risk))
+            (replied, !last && self.is_right(py, risk))
         })
     }
 
@@ -271,8 +277,7 @@ impl Interpreter {
     fn is_right(&self, py: Python<'_>, risk: Risk) -> bool {
         interpreter::restore_collector();
         // Libraries leave threads and processes behind without the script's naming any.
-        let threads = self.thread_count.bind(py).call0().and_then(|count| count.extract::<usize>());
-        if !matches!(threads, Ok(0)) || has_children() {
+        if self.has_company(py) {
             return false;
         }
         let used = self.functions.used();
@@ -288,6 +293,12 @@ impl Interpreter {
         let accept = used.has_loaded && !risk.and(used.risk).is_about_objects();
         let restored = state.bind(py).call_method1("restore", (whole.0, accept));
         restored.and_then(|restored| restored.extract()).unwrap_or(false)
+    }
+
+    /// Whether there are threads or child processes.
+    fn has_company(&self, py: Python<'_>) -> bool {
+        let threads = self.thread_count.bind(py).call0().and_then(|count| count.extract::<usize>());
+        !matches!(threads, Ok(0)) || has_children()
     }
 
     /// Whether functions have taken so much memory that scripts would lack it.
@@ -320,7 +331,7 @@ enum Trouble {
 impl Outcome {
     /// Without rows.
     pub fn of(status: u16) -> Self {
-        Self { status, rows_in: 0, rows_out: 0, fits: true }
+        Self { status, rows_in: 0, rows_out: 0, fits: true, last: false }
     }
 
     fn fit(&mut self, rows_in: usize, columns: bool) {

@@ -16,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::{Arguments, Authentication, Config};
 use crate::credentials::{self, Credentials, PasswordHash};
 use crate::http::{self, Admission, Service};
+use crate::orphans;
 use crate::pool::{Allowance, Folders, Limits, Pool, Start};
 use crate::telemetry;
 use crate::wire::{PROTOCOL, Setup};
@@ -86,6 +87,7 @@ fn give_up(error: &anyhow::Error, code: u8) -> ExitCode {
 impl Application {
     /// Binds, and starts everything. Must be called within an actix system.
     pub fn build(config: &Config, admission: Admission) -> anyhow::Result<Self> {
+        orphans::reap()?;
         let listeners = bind(&config.listen)?;
         let port = listeners.first().map_or(0, |(_, address)| address.port());
         let pool = Pool::new(workers(config)?).context("the pool's thread could not be started")?;
@@ -240,7 +242,12 @@ fn workers(config: &Config) -> anyhow::Result<Start> {
             script_output_bytes: pool.script_output_bytes,
             worker_requests: pool.worker_requests,
             trial_timeout: config.query_timeout.duration.min(LONGEST_TRIAL),
-            allowance: Allowance { memory_bytes: pool.worker_memory_bytes, processes: pool.script_processes },
+            allowance: Allowance::new(
+                pool.worker_memory_bytes,
+                pool.script_processes,
+                pool.script_disk_bytes,
+                crate::memory::total(),
+            ),
         },
         setup: Setup {
             protocol: PROTOCOL,

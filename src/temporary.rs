@@ -61,7 +61,7 @@ pub fn empty(folder: BorrowedFd<'_>, patience: Duration) -> io::Result<bool> {
 pub fn remove(parent: BorrowedFd<'_>, name: &Path) -> io::Result<()> {
     const TRIES: usize = 100;
     for _ in 0..TRIES {
-        let folder = match open_for_removal(parent, name) {
+        let folder = match open_up(parent, name, Mode::RWXU) {
             Ok(folder) => folder,
             Err(Errno::NOENT) => return Ok(()),
             Err(error) => return Err(error.into()),
@@ -78,7 +78,7 @@ pub fn remove(parent: BorrowedFd<'_>, name: &Path) -> io::Result<()> {
 
 /// Removes a folder within `top`. Folders in it move up into `top`, where their turn comes.
 fn remove_level(top: BorrowedFd<'_>, name: &CStr, removed: &mut usize) -> Result<(), Errno> {
-    let folder = open_for_removal(top, name)?;
+    let folder = open_up(top, name, Mode::RWXU)?;
     for child in Dir::read_from(&folder)? {
         let child = child?;
         if is_dots(child.file_name()) {
@@ -87,7 +87,7 @@ fn remove_level(top: BorrowedFd<'_>, name: &CStr, removed: &mut usize) -> Result
         *removed += 1;
         if child.file_type() == FileType::Directory {
             // A folder that moves is written to: its `..` changes.
-            drop(open_for_removal(&folder, child.file_name())?);
+            drop(open_up(&folder, child.file_name(), Mode::RWXU)?);
             fs::renameat(&folder, child.file_name(), top, free_name(top, *removed))?;
         } else {
             fs::unlinkat(&folder, child.file_name(), AtFlags::empty())?;
@@ -96,13 +96,17 @@ fn remove_level(top: BorrowedFd<'_>, name: &CStr, removed: &mut usize) -> Result
     fs::unlinkat(top, name, AtFlags::REMOVEDIR)
 }
 
-/// Opens a folder; one that its owner may not enter is opened up first.
-fn open_for_removal(parent: impl AsFd, name: impl rustix::path::Arg + Copy) -> Result<OwnedFd, Errno> {
+/// Opens a folder; one with which its owner may not do what is `needed` is opened up first.
+pub fn open_up(
+    parent: impl AsFd,
+    name: impl rustix::path::Arg + Copy,
+    needed: Mode,
+) -> Result<OwnedFd, Errno> {
     let found = fs::openat(&parent, name, FOLDER | OFlags::PATH, Mode::empty())?;
     let mode = Mode::from_raw_mode(fs::fstat(&found)?.st_mode);
-    if !mode.contains(Mode::RWXU) {
+    if !mode.contains(needed) {
         // By way of the handle, so that it is this folder whatever its name means by now.
-        fs::chmod(format!("/proc/self/fd/{}", found.as_raw_fd()), Mode::RWXU)?;
+        fs::chmod(format!("/proc/self/fd/{}", found.as_raw_fd()), mode | needed)?;
     }
     fs::openat(&found, c".", FOLDER, Mode::empty())
 }

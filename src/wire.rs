@@ -53,6 +53,8 @@ pub struct Reply {
     pub rows_out: u32,
     /// Whether Tableau can take so many rows for so many.
     pub fits: bool,
+    /// Whether the worker ends after this.
+    pub last: bool,
     pub body_length: u64,
 }
 
@@ -196,7 +198,7 @@ impl Reply {
     /// The last frame of a worker that cannot serve another script, under the id of its last reply: it has
     /// not begun with whatever it may have been sent since.
     pub fn goodbye(id: u64) -> Self {
-        Self { id, status: 200, rows_in: 0, rows_out: 0, fits: true, body_length: 0 }
+        Self { id, status: 200, rows_in: 0, rows_out: 0, fits: true, last: true, body_length: 0 }
     }
 
     pub fn encode(&self) -> [u8; HEADER] {
@@ -208,6 +210,7 @@ impl Reply {
         header[24..28].copy_from_slice(&self.rows_in.to_le_bytes());
         header[28..32].copy_from_slice(&self.rows_out.to_le_bytes());
         header[32] = u8::from(self.fits);
+        header[33] = u8::from(self.last);
         header
     }
 
@@ -225,6 +228,7 @@ impl Reply {
             rows_in: number32(header, 24),
             rows_out: number32(header, 28),
             fits: header[32] != 0,
+            last: header[33] != 0,
             body_length: number64(header, 16),
         })
     }
@@ -249,8 +253,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_header_comes_back_as_it_went(id: u64, name_length: u32, body_length: u64, generation: u64, version: u32, status in 200u16..600, rows_in: u32, rows_out: u32, fits: bool) {
-            let reply = Reply { id, status, rows_in, rows_out, fits, body_length };
+        fn a_header_comes_back_as_it_went(id: u64, name_length: u32, body_length: u64, generation: u64, version: u32, status in 200u16..600, rows_in: u32, rows_out: u32, fits: bool, last: bool) {
+            let reply = Reply { id, status, rows_in, rows_out, fits, last, body_length };
             prop_assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
             let request = Request { task: Task::Query, id, name_length, body_length, generation, version };
             prop_assert_eq!(Request::decode(&request.encode()), Ok(request));

@@ -171,6 +171,11 @@ fn leave_the_server() -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     // A session of its own: what the terminal sends is for the server, and one kill reaches all.
     rustix::process::setsid()?;
+    // What a script detaches stays in the worker's tree, where its memory counts and it is found.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    // Where memory runs out, the kernel is to choose what can be replaced in milliseconds. One that
+    // does not take this chooses by size, which is mostly the same.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     rustix::thread::set_name(c"tabpy-worker")?;
     Ok(())
 }
@@ -231,6 +236,7 @@ fn write_frame(mut stream: &UnixStream, id: u64, outcome: Outcome, body: &[u8]) 
         rows_in: u32::try_from(outcome.rows_in).unwrap_or(u32::MAX),
         rows_out: u32::try_from(outcome.rows_out).unwrap_or(u32::MAX),
         fits: outcome.fits,
+        last: outcome.last,
         body_length: body.len() as u64,
     }
     .encode();

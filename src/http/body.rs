@@ -3,16 +3,19 @@
 //! that is still sending would otherwise see a broken connection instead of the reason.
 
 use std::io::Read as _;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
 use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
-use actix_web::web::Payload;
+use actix_web::web::{Data, Payload};
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
 use futures_util::{Stream, StreamExt as _};
 
+use super::Service;
+use super::bodies::{Bodies, SMALL, Share};
 use crate::failure::Failure;
 
 /// A client that sends nothing for so long is not coming back.
@@ -23,6 +26,10 @@ const READ_FOR_COURTESY: usize = 1 << 30;
 
 /// How long that may take.
 const COURTESY: Duration = Duration::from_secs(20);
+
+/// A body arrives within a minute, and has so much longer for each MB: what it takes of memory is others',
+/// too.
+const FOR_A_MEGABYTE: Duration = Duration::from_secs(4);
 
 /// Reads the body; `limit` in bytes.
 pub(super) async fn read(
@@ -41,32 +48,62 @@ pub(super) async fn read(
         return Err(too_large(length, limit));
     }
     let encoding = request.headers().get(CONTENT_ENCODING).and_then(|encoding| encoding.to_str().ok());
-    match encoding.map(str::trim) {
-        None | Some("" | "identity") => gather(&mut payload, limit, announced).await,
-        Some(encoding) if encoding.eq_ignore_ascii_case("gzip") && gzip => {
-            let compressed = gather(&mut payload, limit, announced).await?;
-            // A small body may inflate to the limit, which would keep other requests of the thread waiting.
-            let inflated = tokio::task::spawn_blocking(move || inflate(&compressed, limit)).await;
-            inflated.unwrap_or_else(|_| Err(broken_gzip("it could not be inflated")))
-        }
+    let inflated = match encoding.map(str::trim) {
+        None | Some("" | "identity") => false,
+        Some(encoding) if encoding.eq_ignore_ascii_case("gzip") && gzip => true,
         Some(encoding) if encoding.eq_ignore_ascii_case("gzip") => {
-            Err(Failure::new(400, "Compressed requests are switched off.")
-                .info("TABPY_GZIP_ENABLE is false."))
+            return Err(Failure::new(400, "Compressed requests are switched off.")
+                .info("TABPY_GZIP_ENABLE is false."));
         }
         Some(_) => {
-            Err(Failure::new(400, "The body's Content-Encoding is not supported.").info("Use gzip or none."))
+            return Err(
+                Failure::new(400, "The body's Content-Encoding is not supported.").info("Use gzip or none.")
+            );
         }
+    };
+    let Some(service) = request.app_data::<Data<Service>>() else {
+        return Err(Failure::new(500, "The server does not know its own settings."));
+    };
+    let body = gather(&mut payload, limit, announced, &service.bodies).await?;
+    if !inflated {
+        return Ok(body);
     }
+    let share = service.bodies.take(promised(&body).min(limit)).await?;
+    // A small body may inflate to the limit, which would keep other requests of the thread waiting.
+    let inflated = tokio::task::spawn_blocking(move || inflate(&body, limit, share)).await;
+    inflated.unwrap_or_else(|_| Err(broken_gzip("it could not be inflated")))
 }
 
-fn inflate(compressed: &[u8], limit: usize) -> Result<Bytes, Failure> {
+/// How long a gzip says that it is inflated, in its last bytes; which need not be true.
+fn promised(compressed: &[u8]) -> usize {
+    let length = compressed.last_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+    usize::try_from(length).unwrap_or(usize::MAX)
+}
+
+fn inflate(compressed: &[u8], limit: usize, mut share: Share) -> Result<Bytes, Failure> {
     let mut whole = Vec::new();
     // One byte more than is allowed tells that there is more.
-    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    match MultiGzDecoder::new(compressed).take(most).read_to_end(&mut whole) {
-        Ok(length) if length > limit => Err(too_large(length, limit)),
-        Ok(_) => Ok(whole.into()),
-        Err(error) => Err(broken_gzip(&error.to_string())),
+    let most = limit.saturating_add(1);
+    let mut decoder = MultiGzDecoder::new(compressed);
+    loop {
+        // No more memory than there is a share for; the last byte of it tells whether there is more to come.
+        let room = share.bytes().max(whole.len() + SMALL).saturating_add(1).min(most);
+        if !share.try_grow(room) {
+            return Err(share.full());
+        }
+        whole.reserve_exact(room - whole.len());
+        let before = whole.len();
+        let part = u64::try_from(room - before).unwrap_or(u64::MAX);
+        match decoder.by_ref().take(part).read_to_end(&mut whole) {
+            Ok(_) if whole.len() > limit => return Err(too_large(whole.len(), limit)),
+            Ok(read) if read < room - before => return Ok(share.hold(whole)),
+            Ok(_) => {
+                if !share.try_grow(whole.len().saturating_mul(2).min(most)) {
+                    return Err(share.full());
+                }
+            }
+            Err(error) => return Err(broken_gzip(&error.to_string())),
+        }
     }
 }
 
@@ -75,27 +112,56 @@ fn broken_gzip(reason: &str) -> Failure {
         .info(format!("It is no gzip, or cut short: {reason}."))
 }
 
-async fn gather<S>(body: &mut S, limit: usize, announced: Option<usize>) -> Result<Bytes, Failure>
+async fn gather<S>(
+    body: &mut S,
+    limit: usize,
+    announced: Option<usize>,
+    bodies: &Arc<Bodies>,
+) -> Result<Bytes, Failure>
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
 {
+    let mut share = match announced {
+        Some(length) if length > SMALL => match bodies.take(length).await {
+            Ok(share) => share,
+            Err(failure) => {
+                read_for_courtesy(body).await;
+                return Err(failure);
+            }
+        },
+        _ => bodies.count(announced.unwrap_or(0)),
+    };
     // A tiny request arrives in one piece, which is then the body, uncopied.
     let Some(first) = next(body).await? else { return Ok(Bytes::new()) };
     if first.len() > limit {
         return Err(over(body, first.len(), limit).await);
     }
-    let Some(second) = next(body).await? else { return Ok(first) };
-    let mut whole = BytesMut::with_capacity(announced.unwrap_or(0).max(first.len() + second.len()));
+    let Some(second) = next(body).await? else { return Ok(share.hold(first)) };
+    let until = Instant::now() + SILENCE + FOR_A_MEGABYTE * u32::try_from(limit >> 20).unwrap_or(u32::MAX);
+    let mut whole = BytesMut::with_capacity(share.bytes().max(first.len() + second.len()));
     whole.extend_from_slice(&first);
     let mut chunk = Some(second);
     while let Some(bytes) = chunk {
-        if whole.len() + bytes.len() > limit {
-            return Err(over(body, whole.len() + bytes.len(), limit).await);
+        let length = whole.len() + bytes.len();
+        if length > limit {
+            return Err(over(body, length, limit).await);
+        }
+        if length > share.bytes() {
+            let more = length.saturating_mul(2).min(limit);
+            let grown = if length > SMALL { share.grow(more).await } else { Ok(share.add(more)) };
+            if let Err(failure) = grown {
+                read_for_courtesy(body).await;
+                return Err(failure);
+            }
+            whole.reserve(more - whole.len());
+        }
+        if Instant::now() > until {
+            return Err(late());
         }
         whole.extend_from_slice(&bytes);
         chunk = next(body).await?;
     }
-    Ok(whole.freeze())
+    Ok(share.hold(whole.freeze()))
 }
 
 async fn next<S>(body: &mut S) -> Result<Option<Bytes>, Failure>
@@ -110,6 +176,10 @@ where
         Err(_) => Err(Failure::new(408, "The request's body did not arrive.")
             .info(format!("Nothing came for {} seconds.", SILENCE.as_secs()))),
     }
+}
+
+fn late() -> Failure {
+    Failure::new(408, "The request's body did not arrive.").info("It came too slowly.")
 }
 
 async fn over<S>(body: &mut S, size: usize, limit: usize) -> Failure

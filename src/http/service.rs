@@ -13,6 +13,7 @@ use actix_web_httpauth::headers::www_authenticate::basic::Basic;
 use bytes::Bytes;
 
 use super::answer::json;
+use super::bodies::Bodies;
 use crate::config::{Config, Timeout};
 use crate::credentials::Credentials;
 use crate::failure::write_json_string;
@@ -39,6 +40,7 @@ pub struct Service {
     pub(super) state_path: PathBuf,
     pub(super) gzip: bool,
     pub(super) max_request_bytes: usize,
+    pub(super) bodies: Arc<Bodies>,
     pub(super) evaluate_enabled: bool,
     pub(super) evaluate_timeout: Timeout,
     pub(super) query_timeout: Timeout,
@@ -76,6 +78,7 @@ impl Service {
             state_path: service.state_path.clone(),
             gzip: config.http.gzip,
             max_request_bytes: config.http.max_request_bytes,
+            bodies: Bodies::new(config.http.bodies_bytes, config.evaluate.timeout.duration),
             evaluate_enabled: config.evaluate.enabled,
             evaluate_timeout: config.evaluate.timeout.clone(),
             query_timeout: config.query_timeout.clone(),

@@ -23,7 +23,7 @@ const ERROR_ALLOWANCE: usize = 8 << 20;
 pub(super) struct Done {
     pub(super) reply: Reply,
     pub(super) body: Bytes,
-    /// More came than the reply: a farewell, or what no worker says.
+    /// No other script should meet the worker: it said so, or more came than the reply.
     pub(super) spoilt: bool,
 }
 
@@ -42,7 +42,10 @@ impl Worker {
         self.served += 1;
         let id = unguessable(self.number, self.served);
         let last = std::mem::replace(&mut self.last_id, id);
+        let number = self.number;
         let (wire, output) = self.watched().map_err(|_| Lost::BeforeItBegan)?;
+        // What came after the last answer was printed by what that script left behind.
+        Printed::left_behind(number, limits.script_output_bytes).drain(output);
         let request = Request {
             task: job.task,
             id,
@@ -119,7 +122,7 @@ async fn receive(
         if let Some((reply, length)) = whole
             && received.len() >= length
         {
-            let spoilt = received.len() > length;
+            let spoilt = reply.last || received.len() > length;
             return Ok(Some(Done { reply, body: received.freeze().slice(wire::HEADER..length), spoilt }));
         }
         match wire.try_read_buf(&mut received) {

@@ -11,15 +11,21 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::Start;
 use super::folder::Folders;
 use super::process::{Forked, HELLO_TIMEOUT, Worker};
+use super::tree;
 use crate::control::{receive, send};
+use crate::orphans::Own;
 use crate::wire::{Fork, Hello, LONGEST_MESSAGE, Report, Setup};
 
 /// A fork takes milliseconds; a fork server that needs so long is stuck.
 const BIRTH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// While one waits for it, how often one looks whether it was stopped.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// What it takes to end the workers' processes, with some to spare.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
@@ -27,18 +33,29 @@ const END_TIMEOUT: Duration = Duration::from_secs(2);
 /// How many ends are remembered for those whose request they ended.
 const REMEMBERED: usize = 256;
 
+/// The process of a new worker, or why there is none.
+type Birth = Result<(i32, OwnedFd), String>;
+
 pub(super) struct Forker {
     control: Arc<OwnedFd>,
-    births: Receiver<Result<(i32, OwnedFd), String>>,
+    births: Receiver<Birth>,
     ends: Arc<Ends>,
     process: Child,
+    _own: Own,
 }
 
 /// How workers ended, by their numbers.
 #[derive(Default)]
 pub(super) struct Ends {
-    known: Mutex<VecDeque<(u64, ExitStatus)>>,
+    known: Mutex<Known>,
     changed: Condvar,
+}
+
+#[derive(Default)]
+struct Known {
+    ended: VecDeque<(u64, ExitStatus)>,
+    /// Whether the fork server has gone, and nothing more will be told.
+    complete: bool,
 }
 
 impl Forker {
@@ -78,7 +95,9 @@ impl Forker {
         let (births_to, births) = mpsc::channel();
         let (ready_to, ready) = mpsc::channel();
         let ends = Arc::new(Ends::default());
-        let forker = Self { control: Arc::clone(&control), births, ends: Arc::clone(&ends), process };
+        let own = Own::new(process.id());
+        let forker =
+            Self { control: Arc::clone(&control), births, ends: Arc::clone(&ends), process, _own: own };
         std::thread::Builder::new()
             .name("forker".to_owned())
             .spawn(move || listen(&control, &ready_to, &births_to, &ends))?;
@@ -105,12 +124,34 @@ impl Forker {
         let order = serde_json::to_vec(&Fork { number, folder: worker.folder().to_owned() })?;
         send(&self.control, &order, &[wire.as_fd(), output.as_fd()])?;
         drop((wire, output));
-        match self.births.recv_timeout(BIRTH_TIMEOUT) {
+        match self.birth() {
             Ok(Ok((pid, pidfd))) => {
                 Ok(Ok(worker.born(Forked::new(number, pid, pidfd, Arc::clone(&self.ends)))))
             }
             Ok(Err(reason)) => Ok(Err(reason)),
             Err(_) => bail!("the fork server does not answer"),
+        }
+    }
+
+    fn birth(&self) -> Result<Birth, RecvTimeoutError> {
+        let until = Instant::now() + BIRTH_TIMEOUT;
+        loop {
+            match self.births.recv_timeout(LOOK) {
+                Err(RecvTimeoutError::Timeout) if Instant::now() < until => self.go_on_if_stopped(),
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// A fork server that somebody has stopped makes no workers; ended, it would take all of them with it.
+    pub(super) fn go_on_if_stopped(&self) {
+        let Ok(pid) = i32::try_from(self.process.id()) else { return };
+        if tree::look(pid).stopped {
+            tracing::warn!("the fork server was stopped, and is told to go on");
+            // Nobody has waited for it, so the number is its own.
+            if let Some(pid) = Pid::from_raw(pid) {
+                let _ = kill_process(pid, Signal::CONT);
+            }
         }
     }
 }
@@ -135,8 +176,11 @@ impl Ends {
         let until = Instant::now() + patience;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if let Some((_, status)) = known.iter().find(|(ended, _)| *ended == number) {
+            if let Some((_, status)) = known.ended.iter().find(|(ended, _)| *ended == number) {
                 return Some(*status);
+            }
+            if known.complete {
+                return None;
             }
             let left = until.checked_duration_since(Instant::now())?;
             known = self.changed.wait_timeout(known, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -145,10 +189,15 @@ impl Ends {
 
     fn add(&self, number: u64, status: ExitStatus) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= REMEMBERED {
-            known.pop_front();
+        if known.ended.len() >= REMEMBERED {
+            known.ended.pop_front();
         }
-        known.push_back((number, status));
+        known.ended.push_back((number, status));
+        self.changed.notify_all();
+    }
+
+    fn complete(&self) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).complete = true;
         self.changed.notify_all();
     }
 }
@@ -157,7 +206,7 @@ impl Ends {
 fn listen(
     control: &OwnedFd,
     ready: &Sender<Result<(Hello, Vec<String>), String>>,
-    births: &Sender<Result<(i32, OwnedFd), String>>,
+    births: &Sender<Birth>,
     ends: &Ends,
 ) {
     let mut message = vec![0; LONGEST_MESSAGE];
@@ -179,6 +228,7 @@ fn listen(
             }
         }
     }
+    ends.complete();
 }
 
 /// One report; `None` when the fork server has gone, or is not to be understood any more.

@@ -31,9 +31,9 @@ impl Lease {
     pub(super) async fn exchange(&mut self, job: &Job) -> Result<Done, Lost> {
         let Some(worker) = self.worker.as_mut() else { return Err(Lost::BeforeItBegan) };
         self.working = true;
-        worker.set_busy(true);
+        worker.next_turn();
         let done = worker.exchange(job, &self.shared.start.limits).await?;
-        worker.set_busy(false);
+        worker.next_turn();
         self.working = false;
         Ok(done)
     }

@@ -19,11 +19,20 @@ pub(super) struct Printed {
     limit: usize,
     dropped: usize,
     open: bool,
+    /// The worker's number, where no request is known that the output belongs to.
+    worker: Option<u64>,
 }
 
 impl Printed {
     pub(super) fn new(limit: usize) -> Self {
-        Self { line: Vec::new(), allowed: limit, limit, dropped: 0, open: true }
+        Self { line: Vec::new(), allowed: limit, limit, dropped: 0, open: true, worker: None }
+    }
+
+    /// What was printed between two requests, which is logged as neither's.
+    pub(super) fn left_behind(worker: u64, limit: usize) -> Self {
+        let mut printed = Self::new(limit);
+        printed.worker = Some(worker);
+        printed
     }
 
     /// Whether more may come: the pipe is closed when the worker has ended.
@@ -66,8 +75,10 @@ impl Printed {
         let text = String::from_utf8_lossy(&self.line);
         // Nothing that a terminal would obey.
         let text = text.trim_end().replace(|letter: char| letter.is_control() && letter != '\t', "\u{fffd}");
-        if !text.is_empty() {
-            tracing::info!(target: "script", "{text}");
+        match self.worker {
+            _ if text.is_empty() => {}
+            None => tracing::info!(target: "script", "{text}"),
+            Some(worker) => tracing::info!(target: "script", parent: None, worker, "{text}"),
         }
         self.line.clear();
     }

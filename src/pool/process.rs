@@ -21,6 +21,7 @@ use super::Start;
 use super::folder::{Folder, Folders};
 use super::forker::Ends;
 use super::warden::{Warden, Watch};
+use crate::orphans::Own;
 use crate::wire::{self, Hello, Reply, Request, Setup, Task};
 
 /// How long a worker may take to import what it is to preload.
@@ -68,7 +69,7 @@ enum Process {
 }
 
 /// The handle to a process that was started plainly; there is a child until it is dropped.
-struct Plain(Option<Child>);
+struct Plain(Option<(Child, Own)>);
 
 /// The handle to a process that the fork server made.
 pub(super) struct Forked {
@@ -124,7 +125,8 @@ impl Worker {
             .stdout(Stdio::from(output.try_clone()?))
             .stderr(Stdio::from(output))
             .spawn()?;
-        worker.process = Process::Plain(Plain(Some(child)));
+        let own = Own::new(child.id());
+        worker.process = Process::Plain(Plain(Some((child, own))));
         Ok(worker)
     }
 
@@ -156,14 +158,20 @@ impl Worker {
         }
         wire.set_read_timeout(None)?;
         wire.set_nonblocking(true)?;
-        self.watch = self.process.pid().and_then(|pid| warden.watch(pid));
+        self.watch = self.process.pid().and_then(|pid| warden.watch(self.number, pid, self.folder.path()));
         Ok(hello)
     }
 
-    pub(super) fn set_busy(&self, busy: bool) {
+    /// Says that a request begins, or that it has ended.
+    pub(super) fn next_turn(&self) {
         if let Some(watch) = &self.watch {
-            watch.set_busy(busy);
+            watch.next_turn();
         }
+    }
+
+    /// Whether the process is known to have ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.has_ended())
     }
 
     pub(super) fn is_at_home(&self, here: ThreadId) -> bool {
@@ -211,7 +219,7 @@ impl Process {
     fn pid(&self) -> Option<i32> {
         match self {
             Self::Unborn => None,
-            Self::Plain(plain) => i32::try_from(plain.0.as_ref()?.id()).ok(),
+            Self::Plain(plain) => i32::try_from(plain.0.as_ref()?.0.id()).ok(),
             Self::Forked(forked) => Some(forked.pid),
         }
     }
@@ -221,7 +229,7 @@ impl Process {
         let patience = Duration::from_secs(1);
         let status = match self {
             Self::Unborn => None,
-            Self::Plain(plain) => plain.0.as_mut().and_then(|child| wait(child, patience)),
+            Self::Plain(plain) => plain.0.as_mut().and_then(|(child, _)| wait(child, patience)),
             Self::Forked(forked) => forked.ends.wait_for(forked.number, patience),
         };
         status.map_or_else(|| UNKNOWN.to_owned(), describe)
@@ -247,7 +255,7 @@ impl Drop for Forked {
 
 impl Drop for Plain {
     fn drop(&mut self) {
-        let Some(mut child) = self.0.take() else { return };
+        let Some((mut child, own)) = self.0.take() else { return };
         if matches!(child.try_wait(), Ok(Some(_))) {
             // Its number may be another process's by now.
             return;
@@ -258,7 +266,10 @@ impl Drop for Plain {
         let _ = child.kill();
         // A process takes its time to give back its memory, and a runtime's thread must not wait for it.
         let reaper = std::thread::Builder::new().name("reaper".to_owned());
-        drop(reaper.spawn(move || drop(child.wait())));
+        drop(reaper.spawn(move || {
+            drop(child.wait());
+            drop(own);
+        }));
     }
 }
 

@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 
 use super::forker::Forker;
 use super::process::Worker;
-use super::{Shared, State, tree};
+use super::{Shared, State};
+use crate::memory;
 
 pub(super) enum Order {
     /// One more worker, not before `at`.
@@ -20,6 +21,10 @@ pub(super) enum Order {
     Lend { to: oneshot::Sender<Result<Worker, String>> },
     /// Somebody has begun to wait.
     Look,
+    /// A worker's process has ended, perhaps while it was idle.
+    Ended { number: u64 },
+    /// An idle worker is not worth keeping.
+    Retire { number: u64 },
 }
 
 /// How often the pool's size is looked at while somebody waits.
@@ -28,9 +33,10 @@ const TICK: Duration = Duration::from_millis(20);
 /// The same while nobody does.
 const SLOW_TICK: Duration = Duration::from_secs(2);
 
-/// A request that waits longer than this is reason for one more worker: workers that answer tiny
-/// calls make nobody wait so long, however many connections there are.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// A request that is found waiting so often is reason for one more worker: workers that answer tiny
+/// calls make nobody wait so long, however many connections there are. Looks are counted rather than
+/// time, of which a machine that is short of processors lets more pass at once.
+const PATIENCE: u32 = 4;
 
 /// A worker beyond those kept warm ends after this long without work.
 const IDLE: Duration = Duration::from_secs(60);
@@ -47,26 +53,32 @@ pub(super) fn run(pool: Weak<Shared>, orders: Receiver<Order>) -> std::io::Resul
     std::thread::Builder::new().name("starter".to_owned()).spawn(move || {
         let mut pending: Vec<Instant> = Vec::new();
         let mut forker = None;
-        let mut lent = Vec::new();
-        let mut pause = Duration::ZERO;
+        let mut tick = Instant::now();
         loop {
-            match orders.recv_timeout(pause) {
-                Ok(Order::Start { at }) => pending.push(at),
-                Ok(Order::Lend { to }) => lent.push(to),
-                Ok(Order::Look) | Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
+            let order = orders.recv_timeout(tick.saturating_duration_since(Instant::now()));
             let Some(shared) = pool.upgrade() else { break };
-            let now = Instant::now();
-            let due = pending.extract_if(.., |at| *at <= now).count();
-            for _ in 0..due {
-                start(&shared, &mut forker);
+            match order {
+                Ok(Order::Start { at }) => {
+                    pending.push(at);
+                    tick = tick.min(at.max(Instant::now()));
+                }
+                Ok(Order::Look) => tick = tick.min(Instant::now() + TICK),
+                Ok(Order::Lend { to }) => lend(&shared, &mut forker, to),
+                Ok(Order::Ended { number } | Order::Retire { number }) => shared.retire(number),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    let now = Instant::now();
+                    let due = pending.extract_if(.., |at| *at <= now).count();
+                    for _ in 0..due {
+                        start(&shared, &mut forker);
+                    }
+                    let awaited = shared.fit();
+                    if let Some(forker) = &forker {
+                        forker.go_on_if_stopped();
+                    }
+                    tick = now + if awaited || !pending.is_empty() { TICK } else { SLOW_TICK };
+                }
             }
-            for to in lent.drain(..) {
-                lend(&shared, &mut forker, to);
-            }
-            shared.fit();
-            pause = if !pending.is_empty() || shared.is_awaited() { TICK } else { SLOW_TICK };
         }
         end(&mut forker);
     })?;
@@ -188,43 +200,44 @@ impl Shared {
         }
     }
 
-    fn is_awaited(&self) -> bool {
-        !self.lock().waiting.is_empty()
-    }
-
-    /// Grows the pool where requests have waited too long, or shrinks it by one.
-    fn fit(&self) {
-        let available = tree::available();
-        let (wanted, shrink) = {
+    /// Grows the pool where requests have waited too long, or shrinks it by one. Says whether anybody
+    /// still waits.
+    fn fit(&self) -> bool {
+        let (wanted, shrink, awaited) = {
             let mut state = self.lock();
-            (
-                state.wanted(self.start.limits.max_workers, available),
-                state.too_idle(self.start.limits.workers),
-            )
+            let wanted = state.wanted(self.start.limits.max_workers);
+            state.looked_after = !state.waiting.is_empty();
+            (wanted, state.too_idle(self.start.limits.workers), state.looked_after)
         };
-        for _ in 0..wanted {
-            self.order_start(Duration::ZERO);
+        if wanted > 0 && memory::available() > LEAST_MEMORY {
+            for _ in 0..wanted {
+                self.order_start(Duration::ZERO);
+            }
         }
         if let Some(worker) = shrink {
             self.bury(worker);
         }
+        awaited
     }
 }
 
 impl State {
     /// How many more workers would help those who have waited too long.
-    fn wanted(&mut self, max_workers: usize, available: u64) -> usize {
-        if self.stopping || self.failed_at.is_some_and(|failed| failed.elapsed() < BACK_OFF) {
-            return 0;
-        }
+    fn wanted(&mut self, max_workers: usize) -> usize {
         self.waiting.retain(|waiter| !waiter.turn.is_closed());
-        let patient = self.waiting.iter().take_while(|waiter| waiter.since.elapsed() > PATIENCE).count();
-        if patient == 0 {
+        // Workers that are being started will be there sooner than any that are ordered now.
+        if self.stopping
+            || self.starting > 0
+            || self.failed_at.is_some_and(|failed| failed.elapsed() < BACK_OFF)
+        {
             return 0;
         }
-        let room =
-            if available > LEAST_MEMORY { max_workers.saturating_sub(self.alive + self.starting) } else { 0 };
-        patient.saturating_sub(self.starting).min(room)
+        let mut patient = 0;
+        for waiter in &mut self.waiting {
+            waiter.looks += 1;
+            patient += usize::from(waiter.looks >= PATIENCE);
+        }
+        patient.min(max_workers.saturating_sub(self.alive))
     }
 
     fn too_idle(&mut self, workers: usize) -> Option<Worker> {

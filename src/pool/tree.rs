@@ -13,25 +13,53 @@ pub(super) fn of(pid: i32) -> Vec<i32> {
     found
 }
 
-/// Bytes that the tree holds for itself: memory that is shared with the fork server is not counted
-/// when the tree is more than its root, and is the `baseline` of [`of_one`] when it is not.
-pub(super) fn memory(tree: &[i32]) -> u64 {
-    match tree {
-        [only] => of_one(*only),
-        several => several.iter().map(|pid| proportional(*pid).unwrap_or_else(|| of_one(*pid))).sum(),
+/// Bytes of memory, without files that are mapped from a disk.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Memory {
+    /// Nobody else's.
+    pub(super) own: u64,
+    /// In files of a file system in memory.
+    pub(super) shared: u64,
+}
+
+impl Memory {
+    pub(super) fn sum(self) -> u64 {
+        self.own + self.shared
     }
 }
 
-/// Anonymous and shared memory of one process, in bytes, without files that it maps.
-pub(super) fn of_one(pid: i32) -> u64 {
+/// What the tree holds for itself: memory that is shared with the fork server is not counted
+/// when the tree is more than its root, and is the baseline when it is not.
+pub(super) fn memory(tree: &[i32]) -> Memory {
+    if let [only] = tree {
+        return look(*only).memory;
+    }
+    let each = tree.iter().map(|pid| proportional(*pid).unwrap_or_else(|| look(*pid).memory));
+    each.fold(Memory::default(), |sum, one| Memory {
+        own: sum.own + one.own,
+        shared: sum.shared + one.shared,
+    })
+}
+
+/// One process at one moment.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Look {
+    pub(super) memory: Memory,
+    /// Whether it was stopped by a signal.
+    pub(super) stopped: bool,
+}
+
+pub(super) fn look(pid: i32) -> Look {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    sum_of(&status, &["RssAnon:", "RssShmem:"])
+    let memory = Memory { own: sum_of(&status, &["RssAnon:"]), shared: sum_of(&status, &["RssShmem:"]) };
+    let state = status.lines().find_map(|line| line.strip_prefix("State:"));
+    Look { memory, stopped: state.is_some_and(|state| state.trim_start().starts_with('T')) }
 }
 
 /// The same with what several processes share divided among them.
-fn proportional(pid: i32) -> Option<u64> {
+fn proportional(pid: i32) -> Option<Memory> {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    Some(sum_of(&rollup, &["Pss_Anon:", "Pss_Shmem:"]))
+    Some(Memory { own: sum_of(&rollup, &["Pss_Anon:"]), shared: sum_of(&rollup, &["Pss_Shmem:"]) })
 }
 
 /// Adds up the lines that begin so; the kernel counts in kB.
@@ -56,31 +84,4 @@ fn children(pid: i32) -> Vec<i32> {
             list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()
         })
         .collect()
-}
-
-/// Bytes that the machine, or the container, can still give.
-pub(super) fn available() -> u64 {
-    let machine = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let machine = sum_of(&machine, &["MemAvailable:"]);
-    let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    let container = |limit: &str, used: &str, statistics: &str, name: &str| {
-        let statistics = fs::read_to_string(statistics).unwrap_or_default();
-        // Files that were read and may be forgotten count as used, but can be had back.
-        let reclaimable =
-            statistics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
-        Some(number(limit)?.saturating_sub(number(used)?.saturating_sub(reclaimable.unwrap_or(0))))
-    };
-    let of_v2 = container(
-        "/sys/fs/cgroup/memory.max",
-        "/sys/fs/cgroup/memory.current",
-        "/sys/fs/cgroup/memory.stat",
-        "inactive_file ",
-    );
-    let of_v1 = container(
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-        "/sys/fs/cgroup/memory/memory.stat",
-        "total_inactive_file ",
-    );
-    of_v2.or(of_v1).map_or(machine, |container| container.min(machine))
 }

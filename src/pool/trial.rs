@@ -32,7 +32,7 @@ impl Pool {
             body: Bytes::from(body),
             deadline,
         };
-        worker.set_busy(true);
+        worker.next_turn();
         match tokio::time::timeout_at(deadline.into(), worker.exchange(&job, limits)).await {
             Ok(Ok(Done { reply, body, .. })) => read(reply.status, &body),
             Ok(Err(Lost::Garbled)) => Err(not_loaded(of_function(super::GARBLED))),

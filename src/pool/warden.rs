@@ -1,117 +1,106 @@
-//! The thread that measures busy workers several times a second, and ends those whose script takes
-//! more than it may. Limits that the kernel enforces on a process do not reach its children; this does.
+//! The thread that looks after workers from outside: it measures busy ones several times a second and
+//! ends those whose script takes more than it may, hears at once when one has ended, and notices those
+//! that were stopped or have grown. Limits that the kernel enforces on a process do not reach its
+//! children; this does.
 
-use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::time::Duration;
+mod allowance;
+mod watch;
 
-use rustix::process::{Pid, PidfdFlags, Signal};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
-use super::tree;
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
 
-/// Between two looks.
+use super::starter::Order;
+pub use allowance::Allowance;
+pub(super) use watch::Watch;
+
+/// Between two looks at busy workers.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What a script may take, with its whole process tree.
-#[derive(Debug, Clone, Copy)]
-pub struct Allowance {
-    /// `TABPY_WORKER_MEMORY_MB`, above what the worker was born with.
-    pub memory_bytes: u64,
-    /// `TABPY_SCRIPT_PROCESSES`, the worker not counted.
-    pub processes: usize,
-}
-
-/// One worker under observation, as long as somebody holds it.
-pub(super) struct Watch {
-    pid: i32,
-    pidfd: OwnedFd,
-    /// What it held before its first script.
-    baseline: u64,
-    busy: AtomicBool,
-    /// Why it was ended.
-    verdict: OnceLock<String>,
-}
+/// Idle workers are looked at once in so many times.
+const IDLE_TURN: u32 = 5;
 
 /// All workers under observation.
-#[derive(Default)]
 pub(super) struct Warden {
     watched: Mutex<Vec<Weak<Watch>>>,
-}
-
-impl Watch {
-    pub(super) fn set_busy(&self, busy: bool) {
-        self.busy.store(busy, Ordering::Relaxed);
-    }
-
-    pub(super) fn verdict(&self) -> Option<String> {
-        self.verdict.get().cloned()
-    }
-
-    fn look(&self, allowance: &Allowance) {
-        if !self.busy.load(Ordering::Relaxed) {
-            return;
-        }
-        let tree = tree::of(self.pid);
-        if tree.len() - 1 > allowance.processes {
-            let limit = allowance.processes;
-            self.end(
-                &tree,
-                format!(
-                    "The script ran more than {limit} processes at once, the limit of TABPY_SCRIPT_PROCESSES, so it was \
-                     ended. Use fewer (n_jobs, processes=), or raise that setting."
-                ),
-            );
-        } else if tree::memory(&tree).saturating_sub(self.baseline) > allowance.memory_bytes {
-            let limit = allowance.memory_bytes >> 20;
-            self.end(
-                &tree,
-                format!(
-                    "MemoryError : the script used more than {limit} MB of memory, the limit of TABPY_WORKER_MEMORY_MB, \
-                     so it was ended. Work on fewer rows at a time, or raise that setting if the machine has more."
-                ),
-            );
-        }
-    }
-
-    fn end(&self, tree: &[i32], verdict: String) {
-        // A request that has just been answered has nothing to do with it any more.
-        if !self.busy.load(Ordering::Relaxed) || self.verdict.set(verdict).is_err() {
-            return;
-        }
-        // Stopped first, so that nobody is born meanwhile.
-        for signal in [Signal::STOP, Signal::KILL] {
-            let _ = rustix::process::pidfd_send_signal(&self.pidfd, signal);
-            for pid in tree.iter().skip(1).filter_map(|pid| Pid::from_raw(*pid)) {
-                let _ = rustix::process::kill_process(pid, signal);
-            }
-        }
-    }
+    /// Tells when a watched process ends.
+    ends: OwnedFd,
+    allowance: Allowance,
 }
 
 impl Warden {
-    pub(super) fn start(self: &Arc<Self>, allowance: Allowance) -> std::io::Result<()> {
-        let warden = Arc::downgrade(self);
+    /// Begins to look; `orders` hear of workers that are of no use any more.
+    pub(super) fn start(allowance: Allowance, orders: Sender<Order>) -> std::io::Result<Arc<Self>> {
+        let ends = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let warden = Arc::new(Self { watched: Mutex::default(), ends, allowance });
+        let weak = Arc::downgrade(&warden);
         std::thread::Builder::new().name("warden".to_owned()).spawn(move || {
-            while let Some(warden) = warden.upgrade() {
-                for watch in warden.present() {
-                    watch.look(&allowance);
+            let mut next = Instant::now() + PAUSE;
+            let mut turn = 0;
+            while let Some(warden) = weak.upgrade() {
+                for number in warden.wait(next) {
+                    warden.has_ended(number, &orders);
                 }
-                drop(warden);
-                std::thread::sleep(PAUSE);
+                if Instant::now() >= next {
+                    turn += 1;
+                    warden.look(turn % IDLE_TURN == 0, &orders);
+                    next = Instant::now() + PAUSE;
+                }
             }
         })?;
-        Ok(())
+        Ok(warden)
     }
 
     /// Begins to observe a process that has not met a script yet.
-    pub(super) fn watch(&self, pid: i32) -> Option<Arc<Watch>> {
-        let pidfd = rustix::process::pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
-        let baseline = tree::of_one(pid);
-        let watch =
-            Arc::new(Watch { pid, pidfd, baseline, busy: AtomicBool::new(false), verdict: OnceLock::new() });
+    pub(super) fn watch(&self, number: u64, pid: i32, folder: &Path) -> Option<Arc<Watch>> {
+        let watch = Arc::new(Watch::new(number, pid, folder)?);
         self.lock().push(Arc::downgrade(&watch));
+        let once = epoll::EventFlags::IN | epoll::EventFlags::ONESHOT;
+        epoll::add(&self.ends, watch.pidfd(), epoll::EventData::new_u64(number), once).ok()?;
         Some(watch)
+    }
+
+    /// The numbers of workers that end before the next look.
+    fn wait(&self, next: Instant) -> Vec<u64> {
+        let left = next.saturating_duration_since(Instant::now());
+        let left = Timespec { tv_sec: 0, tv_nsec: left.subsec_nanos().into() };
+        let mut events = Vec::with_capacity(64);
+        match epoll::wait(self.ends.as_fd(), rustix::buffer::spare_capacity(&mut events), Some(&left)) {
+            Ok(_) | Err(Errno::INTR) => events.iter().map(|event| event.data.u64()).collect(),
+            Err(_) => {
+                std::thread::sleep(PAUSE);
+                Vec::new()
+            }
+        }
+    }
+
+    fn has_ended(&self, number: u64, orders: &Sender<Order>) {
+        if let Some(watch) = self.present().into_iter().find(|watch| watch.number == number) {
+            watch.set_ended();
+            let _ = orders.send(Order::Ended { number });
+        }
+    }
+
+    fn look(&self, at_idle_too: bool, orders: &Sender<Order>) {
+        let mut busy = Vec::new();
+        for watch in self.present() {
+            if watch.is_busy() {
+                busy.extend(watch.look(&self.allowance).map(|bytes| (bytes, watch)));
+            } else if at_idle_too && watch.is_worn(&self.allowance) {
+                let _ = orders.send(Order::Retire { number: watch.number });
+            }
+        }
+        if let Some((bytes, watch)) = busy.into_iter().max_by_key(|(bytes, _)| *bytes)
+            && bytes > self.allowance.least_bytes
+            && crate::memory::available() < self.allowance.spare_bytes
+        {
+            watch.end_for_all(bytes);
+        }
     }
 
     fn present(&self) -> Vec<Arc<Watch>> {

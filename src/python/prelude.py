@@ -14,8 +14,9 @@ import sys
 import threading
 import types
 
+from _tabpy_rs_foreign import changes_others
 from _tabpy_rs_place import folders, forget_folders, hint, move
-from _tabpy_rs_state import State, reseed, risk_of
+from _tabpy_rs_state import BEYOND_REPAIR, State, reseed, risk_of
 
 SCRIPT = "<script>"
 
@@ -65,6 +66,8 @@ def compile_script(source, argument_names):
     code = next(c for c in compiled.co_consts if isinstance(c, types.CodeType))
     names = names_of(code)
     risk = risk_of(names, operations_of(code))
+    if changes_others(body, PROVIDED):
+        risk |= BEYOND_REPAIR
     if names & DYNAMIC:
         provided = list(PROVIDED)
     else:
@@ -192,7 +195,7 @@ def setting_behind(error):
 
 def _hint(error):
     """The setting behind a limit that the script has met."""
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return " (TABPY_WORKER_MEMORY_MB limits the memory of a script)"
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
         return " (TABPY_SCRIPT_DISK_MB limits what a script writes)"

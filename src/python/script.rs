@@ -27,6 +27,12 @@ pub(super) struct Risk(pub(super) u8);
 
 impl Risk {
     pub(super) const NONE: Self = Self(0);
+
+    pub(super) fn is_beyond_repair(self) -> bool {
+        const BEYOND_REPAIR: u8 = 8;
+        self.0 & BEYOND_REPAIR != 0
+    }
+
     /// Loading a function: the process, objects, random numbers, settings.
     pub(super) const LOADING: Self = Self(1 | OBJECTS | 4 | 16);
 

@@ -34,7 +34,7 @@ _NAMES = {
     RANDOM: "random seed",
     # Nobody can say what is left as it was.
     BEYOND_REPAIR: "ctypes cffi _ctypes setlocale set_option options rcParams set_printoptions set_num_threads atexit "
-    "addaudithook freeze faulthandler nice setpriority sched_setaffinity sched_setscheduler setrlimit prlimit putenv "
+    "addaudithook freeze get_objects get_referents get_referrers faulthandler nice setpriority sched_setaffinity sched_setscheduler setrlimit prlimit putenv "
     "unsetenv set_wakeup_fd set_threshold callbacks meta_path path_hooks excepthook unraisablehook displayhook "
     "set_int_max_str_digits setswitchinterval set_asyncgen_hooks basicConfig disable addHandler setLevel captureWarnings setdefaulttimeout",
 }

@@ -173,7 +173,6 @@ impl Forker {
         // A worker must not be able to order workers, or to end others.
         drop((control, workers));
         super::leave_the_server()?;
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         rustix::stdio::dup2_stdout(&output)?;
         rustix::stdio::dup2_stderr(&output)?;
         drop(output);

@@ -119,6 +119,16 @@ impl Arena {
         }
         let mut words = shelter::wrapper(builder.folder());
         words.extend(wrapper.iter().map(ToString::to_string));
+        // And once on a kernel without Landlock and user namespaces, and as an ordinary user.
+        if std::env::var("HOSTILE_KERNEL").is_ok_and(|kernel| kernel == "old") {
+            words.extend(Builder::without_calls_of("landlock"));
+        }
+        if let Some(user) = std::env::var("HOSTILE_USER").ok().and_then(|user| user.parse().ok()) {
+            builder.give_to(user);
+            let user = user.to_string();
+            words
+                .extend(["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups"].map(str::to_owned));
+        }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let server = settings(builder).under(&words).start().ready();
         let front = front_of(&server);

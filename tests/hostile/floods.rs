@@ -179,7 +179,7 @@ pub const DISKS: &[Act] = &[
         "until the deadline",
         &[500, 408],
         "",
-        "import tempfile, time\nend = time.time() + 6\nf = tempfile.NamedTemporaryFile(delete=False, suffix='MARK')\nwhile time.time() < end:\n    f.seek(0)\n    f.write(b'x' * 2 ** 20)\n    f.flush()",
+        "import tempfile, time\nend = time.time() + 20\nf = tempfile.NamedTemporaryFile(delete=False, suffix='MARK')\nwhile time.time() < end:\n    f.seek(0)\n    f.write(b'x' * 2 ** 20)\n    f.flush()",
     ),
 ];
 
@@ -237,7 +237,8 @@ fn too_large_answers() {
 }
 
 fn small_disk(builder: Builder) -> Builder {
-    builder.env("TABPY_SCRIPT_DISK_MB", "32").env("TABPY_WORKER_MEMORY_MB", "400")
+    let builder = builder.env("TABPY_SCRIPT_DISK_MB", "32").env("TABPY_WORKER_MEMORY_MB", "400");
+    builder.env("TABPY_EVALUATE_TIMEOUT", "6")
 }
 
 #[test]

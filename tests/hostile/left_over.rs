@@ -132,7 +132,7 @@ pub const ACTS: &[Act] = &[
 fn nothing_stays_and_nothing_else_goes() {
     rows(
         ACTS.iter().map(|act| (act.name, act)),
-        || Arena::start(ONE, |builder| builder),
+        || Arena::start(ONE, |builder| builder.env("TABPY_EVALUATE_TIMEOUT", "6")),
         |arena, act| {
             let victim = arena.server().path("victim");
             std::fs::create_dir_all(&victim).unwrap();
@@ -143,7 +143,12 @@ fn nothing_stays_and_nothing_else_goes() {
             crate::arena::judge(act, &answer);
             let question = "import os, tempfile\nd = tempfile.gettempdir()\nreturn [os.listdir(d), os.listdir('.') if os.getcwd().startswith(d) else [], os.access(d, os.W_OK), tempfile.mkdtemp()[:1]]";
             assert_eq!(arena.value(question), r#"[[], [], true, "/"]"#, "what the next script finds");
-            arena.holds(act.name, &marker);
+            if act.answers == [408] {
+                // Whoever waits for the only worker until then is asked to come later.
+                arena.recovers(act.name, &marker);
+            } else {
+                arena.holds(act.name, &marker);
+            }
             assert_eq!(std::fs::read_to_string(victim.join("file")).unwrap(), "precious");
         },
     );

@@ -194,13 +194,19 @@ fn workers_are_recycled_after_their_number_of_requests() {
 #[test]
 fn a_worker_that_grew_is_retired() {
     let arena = Arena::start(ONE, |builder| {
-        builder.env("TABPY_WORKER_MEMORY_MB", "600").env("TABPY_EVALUATE_TIMEOUT", "10")
+        builder.env("TABPY_WORKER_MEMORY_MB", "200").env("TABPY_EVALUATE_TIMEOUT", "6")
     });
-    // Free to Python, but not to the machine: every other small object is kept.
-    let grows = "import json\nx = [[i] for i in range(10 ** 6)]\njson.kept = x[::50]\nreturn 1";
-    for _ in 0..6 {
-        let answer = arena.evaluate(grows, json!({}));
-        answer.is(200, "1");
+    // Loggers are kept for ever, with their names.
+    let grows = "import logging, time\nfor n in range(60): logging.getLogger(str(time.time()) + 'x' * 2 ** 20)\nreturn 1";
+    let pids = || family(&arena).iter().map(|process| process.pid).collect::<BTreeSet<u32>>();
+    let before = pids();
+    // More than the limit in all, and half of it each second time.
+    for round in 0..6 {
+        arena.evaluate(grows, json!({})).is(200, "1");
+        if round % 2 == 1 {
+            let replaced = wait_for(PATIENCE, || (!pids().is_subset(&before)).then_some(()));
+            assert!(replaced.is_some(), "120 MB stay in use");
+        }
     }
     thousand_quick_calls(&arena, "growth of a worker");
 }

@@ -120,22 +120,33 @@ impl Builder {
     }
 
     fn without_calls(mut self, calls: &str) -> Self {
+        self.wrapper = Self::without_calls_of(calls);
+        self
+    }
+
+    /// The beginning of a command for a process that lacks these system calls.
+    pub fn without_calls_of(calls: &str) -> Vec<String> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         // Any Python does, but every user must be allowed to run it.
         let own = folder.join(".venv/bin/python").display().to_string();
         let python = if Path::new("/usr/bin/python3").exists() { "/usr/bin/python3".to_owned() } else { own };
         let script = folder.join("tests/support/without.py").display().to_string();
-        self.wrapper = vec![python, script, calls.to_owned()];
-        self
+        vec![python, script, calls.to_owned()]
     }
 
     /// Runs the server as another user, whose own the folder becomes. For tests that run as root.
     pub fn user(mut self, user: u32) -> Self {
-        for path in [self.folder.path().to_owned(), self.folder.path().join("state")] {
-            std::os::unix::fs::chown(path, Some(user), Some(user)).unwrap();
-        }
+        self.give_to(user);
         self.user = Some(user);
         self
+    }
+
+    /// Makes the server's folder and what is in it another user's.
+    pub fn give_to(&self, user: u32) {
+        let entries = fs::read_dir(self.folder.path()).unwrap().flatten().map(|entry| entry.path());
+        for path in entries.chain([self.folder.path().to_owned()]) {
+            std::os::unix::fs::chown(path, Some(user), Some(user)).unwrap();
+        }
     }
 
     pub fn port(&self) -> u16 {
