@@ -148,6 +148,8 @@ def _callable_of(found):
 
     if type(found) is CustomQueryObject:
         function = found.custom_query
+        if not callable(function):
+            raise NotLoaded(f"the archive holds a {type(function).__name__}, which cannot be called")
         # As where the function came from: whoever wrote it there had `tabpy` only as a name.
         names = getattr(function, "__globals__", None)
         if names is not None and function.__module__ == "__main__":

@@ -6,6 +6,8 @@
 mod support;
 
 mod calling;
+mod client;
+mod front;
 mod loading;
 mod shipped;
 mod state;
