@@ -7,6 +7,7 @@
 
 mod case;
 mod cold_start;
+mod functions;
 mod load;
 mod memory;
 mod report;
@@ -72,9 +73,10 @@ fn run() -> Result<bool> {
 
 /// Memory is sampled while the server warms up, so that reading it does not slow what is timed.
 fn measure(case: &Case, product: Product, time: Duration) -> Result<Measured> {
-    let mut server = Server::start(product, case.authenticated)?;
+    let mut server = Server::start(product, case.authenticated, case.functions)?;
     server.wait_until_it_answers()?;
-    let request = server.request(&case.content.body());
+    functions::deploy(&server, product, case.functions).context("while deploying functions")?;
+    let request = server.request(case.content.path(), &case.content.body());
     let exchange = Exchange { address: server.address, request: &request, answer: &case.content.answer() };
     let warm_up = Load { connections: case.connections, time: Duration::from_millis(700), least: 2 };
     let (warmed, peak) = memory::peak_during(server.id(), || load::run(&exchange, &warm_up));

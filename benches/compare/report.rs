@@ -124,7 +124,7 @@ fn write_circumstances(out: &mut String, seconds: f64) -> Result<()> {
     )?;
     writeln!(
         out,
-        "- Tiny: `return _arg1[0] + 1`. Rows: two columns in, `return _arg1`. Strings: one column of distinct ones, one of 40 that repeat. \
+        "- Tiny: `return _arg1[0] + 1`. Functions: the same, deployed. Rows: two columns in, `return _arg1`. Strings: one column of distinct ones, one of 40 that repeat. \
          Memory: proportional set size of all processes of the server, sampled while it warms up and at the end"
     )?;
     Ok(())

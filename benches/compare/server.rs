@@ -16,6 +16,8 @@ use base64::Engine;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
+use crate::functions;
+
 const PASSWORDS: &str = "user1 b8a63cf588cd2399da615042de4732f5b121c4d1042acfb91598a56d2dd3e1d7b9f785213262eddbbd00c7a8c9c3e89d7cb98f31d405cc644b1aeba92c3de40b\n";
 const CREDENTIALS: &str = "user1:P@ssw0rd";
 
@@ -62,7 +64,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(product: Product, authenticated: bool) -> Result<Self> {
+    /// With so many functions in the folder that this server publishes at its start.
+    pub(crate) fn start(product: Product, authenticated: bool, functions: usize) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let address = free_address()?;
         let mut command = Command::new(product.program());
@@ -74,6 +77,9 @@ impl Server {
         if product == Product::Ours {
             command.env("TABPY_HOST", address.ip().to_string());
             command.env("TABPY_PYTHON", package_folder().join(".venv"));
+            functions::write(&folder.path().join("functions"), functions)?;
+        } else {
+            command.env("TABPY_QUERY_OBJECT_PATH", folder.path().join("query_objects"));
         }
         if authenticated {
             let passwords = folder.path().join("passwords.txt");
@@ -97,13 +103,13 @@ impl Server {
         self.process.id()
     }
 
-    /// The bytes of a `POST /evaluate` as Tableau sends it.
-    pub(crate) fn request(&self, body: &str) -> Vec<u8> {
+    /// The bytes of a `POST` as Tableau sends it.
+    pub(crate) fn request(&self, path: &str, body: &str) -> Vec<u8> {
         let Self { address, .. } = self;
         let authorization = self.authorization.as_deref().unwrap_or_default();
         let length = body.len();
         format!(
-            "POST /evaluate HTTP/1.1\r\nHost: {address}\r\n{authorization}Content-Type: application/json\r\n\
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\n{authorization}Content-Type: application/json\r\n\
              TabPy-Client: Tableau Desktop 2025.1\r\nTabPy-User: analyst\r\nContent-Length: {length}\r\n\r\n{body}"
         )
         .into_bytes()
