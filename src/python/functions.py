@@ -8,6 +8,7 @@ import linecache
 import os
 import pickle
 import sys
+import threading
 import traceback
 import types
 
@@ -30,6 +31,9 @@ FOLDER = None
 TABPY = None
 
 _MODULE = "tabpy_function_"
+
+# A source is run by one thread; another that wants it waits until it is whole.
+_RUNNING = threading.RLock()
 
 
 class NotLoaded(Exception):
@@ -58,7 +62,8 @@ def load(folder, kind, function, python):
     """The function of an object as (what is called, its risk, what it has set up)."""
     try:
         if kind == "source":
-            module = _run_source(folder)
+            with _RUNNING:
+                module = _run_source(folder)
             found, risk, changes = _named(module, function), _risk_of_source(module), module.__settings__
             return found, risk | PROCESS | SETTINGS if changes else risk, changes or None
         found = _callable_of(_read_archive(folder, python))

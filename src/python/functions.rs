@@ -280,9 +280,14 @@ impl Functions {
         let made = self.helpers.bind(py).call_method1(intern!(py, "load"), arguments)?;
         let (function, risk, settings): (Py<PyAny>, u8, Option<Py<PyAny>>) = made.extract()?;
         let loaded = Arc::new(Loaded { function, risk, settings });
-        let mut state = self.lock();
-        state.risk |= risk;
-        Ok(Arc::clone(state.loaded.entry(key).or_insert(loaded)))
+        let kept = {
+            let mut state = self.lock();
+            state.risk |= risk;
+            Arc::clone(state.loaded.entry(key).or_insert_with(|| Arc::clone(&loaded)))
+        };
+        // Another thread may have been faster; what then goes runs code of its own, and not under the lock.
+        drop(loaded);
+        Ok(kept)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
