@@ -2,6 +2,7 @@
 //! and a file in TabPy's INI form; the first value that cannot be used is an error that names the
 //! setting, where its value came from and what it takes. Nothing is created, bound or started here.
 
+mod functions;
 mod ini;
 mod listening;
 mod python;
@@ -48,6 +49,8 @@ pub struct Config {
     pub pool: Pool,
     pub python: PythonEnvironment,
     pub service: Service,
+    /// Deployed functions.
+    pub functions: crate::store::Settings,
     pub log: Log,
     /// `TABPY_SHUTDOWN_TIMEOUT`
     pub shutdown_timeout: Duration,
@@ -61,6 +64,8 @@ pub struct Http {
     pub max_request_bytes: usize,
     /// What the bodies of all requests together may take of memory.
     pub bodies_bytes: usize,
+    /// `TABPY_METRICS_OPEN`
+    pub metrics_open: bool,
     /// `TABPY_GZIP_ENABLE`
     pub gzip: bool,
     /// `TABPY_STATIC_PATH`
@@ -210,6 +215,7 @@ impl Config {
             http: Http {
                 max_request_bytes,
                 bodies_bytes: sizing::for_bodies(machine.memory, max_request_bytes),
+                metrics_open: value("TABPY_METRICS_OPEN", &raw.tabpy_metrics_open).boolean(false)?,
                 gzip: value("TABPY_GZIP_ENABLE", &raw.tabpy_gzip_enable).boolean(true)?,
                 static_path: raw.tabpy_static_path.as_deref().map(std::path::absolute).transpose()?,
                 trust_proxy: value("TABPY_TRUST_PROXY", &raw.tabpy_trust_proxy).boolean(on_heroku)?,
@@ -231,6 +237,7 @@ impl Config {
                 environment: sources.for_scripts(&script_env),
                 confinement: scripts::confinement(&sources, &raw, hidden, &mut warnings)?,
             },
+            functions: functions::settings(&sources, &raw, &state_path)?,
             service: state::service(state_path)?,
             log: log(&sources, &raw, machine)?,
             shutdown_timeout: value("TABPY_SHUTDOWN_TIMEOUT", &raw.tabpy_shutdown_timeout)

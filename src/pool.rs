@@ -25,6 +25,7 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::failure::Failure;
+use crate::metrics::{Ended, METRICS};
 use crate::wire::{Setup, Task};
 pub use folder::Folders;
 use lease::Lease;
@@ -97,6 +98,8 @@ pub struct Job {
     pub body: Bytes,
     /// When the client gets its answer at the latest.
     pub deadline: Instant,
+    /// Whether what is printed comes with the answer, beside going to the log.
+    pub wants_output: bool,
 }
 
 /// What a worker answered.
@@ -111,6 +114,10 @@ pub struct Answer {
     pub worker: u64,
     /// How long the request waited for it.
     pub queued: Duration,
+    /// How long the worker took.
+    pub ran: Duration,
+    /// What was printed, if that was wanted.
+    pub output: Option<String>,
 }
 
 /// Why there is no answer.
@@ -175,6 +182,8 @@ struct Waiter {
 /// A moment of the pool, for probes and pages.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
+    /// What scripts are kept from, in words.
+    pub confinement: String,
     pub alive: usize,
     pub idle: usize,
     pub waiting: usize,
@@ -210,8 +219,9 @@ impl Pool {
                 // It would be stopped as soon as it began, and take a good worker with it.
                 return Err(self.shared.not_started());
             }
+            let began = Instant::now();
             match tokio::time::timeout_at(deadline, lease.exchange(&job)).await {
-                Ok(Ok(exchange::Done { reply, body, spoilt })) => {
+                Ok(Ok(exchange::Done { reply, body, spoilt, output })) => {
                     let worker = lease.number();
                     lease.give_back(spoilt);
                     return Ok(Answer {
@@ -222,6 +232,8 @@ impl Pool {
                         fits: reply.fits,
                         worker,
                         queued,
+                        ran: began.elapsed(),
+                        output,
                     });
                 }
                 // The worker died or took its leave while it was idle, or spoke out of turn: another one
@@ -243,9 +255,16 @@ impl Pool {
         self.shared.start.folders.remove();
     }
 
+    /// Bytes that this process and all that descend from it hold, shared parts once. Takes milliseconds.
+    pub fn memory(&self) -> u64 {
+        let own = i32::try_from(std::process::id()).unwrap_or_default();
+        tree::memory(&tree::of(own)).sum()
+    }
+
     pub fn snapshot(&self) -> Snapshot {
         let state = self.shared.lock();
         Snapshot {
+            confinement: state.confinement.clone(),
             alive: state.alive,
             idle: state.idle.len(),
             waiting: state.waiting.len(),
@@ -262,7 +281,7 @@ impl Pool {
         };
         drop(waiting);
         for worker in idle {
-            self.shared.bury(worker);
+            self.shared.bury(worker, Ended::Idle);
         }
     }
 
@@ -353,7 +372,7 @@ impl Shared {
                 },
             }
         }
-        self.bury(worker);
+        self.bury(worker, Ended::Idle);
     }
 
     /// Ends a worker if it is idle; one at work ends with its work.
@@ -364,12 +383,13 @@ impl Shared {
             place.map(|place| state.idle.remove(place))
         };
         if let Some(worker) = retired {
-            self.bury(worker);
+            self.bury(worker, Ended::Idle);
         }
     }
 
     /// Ends a worker, and orders another one where the pool would be too small without it.
-    fn bury(&self, worker: Worker) {
+    fn bury(&self, worker: Worker, reason: Ended) {
+        METRICS.ended(reason);
         drop(worker);
         let replace = {
             let mut state = self.lock();

@@ -1,6 +1,6 @@
 """Runs the image as platforms do, and talks to it: `make test-image`.
 
-The image's own entrypoint, command, environment and user are used, by crun on the image's files, since no
+The image's own entrypoint, command, environment and user are used, by runc on the image's files, since no
 docker engine is at hand: another uid with group 0, a read-only root, a tmpfs /tmp, a process namespace of its own,
 and a memory limit where the machine lets one be set. Prints what it measures."""
 
@@ -20,6 +20,8 @@ import time
 import unittest
 
 IMAGE = "tabpy-rs"
+# This program sees to memory limits itself, since not every mixture of control groups is known to runc.
+RUNC = ["runc"]
 USER, PASSWORD = "tableau", "made-up-for-this-test"
 SCIKIT = """
 from sklearn.linear_model import LinearRegression
@@ -54,6 +56,34 @@ class Files:
         run("buildah", "rm", self.container)
 
 
+class Group:
+    """A control group with a memory limit, of whichever kind the machine has."""
+
+    def __init__(self, name, memory):
+        mount = pathlib.Path("/sys/fs/cgroup")
+        one = (mount / "memory").is_dir()
+        self.folder = mount / ("memory" if one else "") / name
+        self.folder.mkdir()
+        limits = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes") if one else ("memory.max",)
+        for limit in limits:
+            if (self.folder / limit).exists():
+                (self.folder / limit).write_text(str(memory))
+        if not (self.folder / limits[0]).exists():
+            self.remove()
+            raise unittest.SkipTest("no memory limit can be set here")
+
+    def enter(self):
+        (self.folder / "cgroup.procs").write_text(str(os.getpid()))
+
+    def used(self):
+        """What was used at most, in MiB, files that were read included."""
+        names = ("memory.max_usage_in_bytes", "memory.peak")
+        return next(int((self.folder / name).read_text()) for name in names if (self.folder / name).exists()) / 2**20
+
+    def remove(self):
+        self.folder.rmdir()
+
+
 class Container:
     """A running image. Its network is this machine's, so that it is reached on loopback."""
 
@@ -67,7 +97,7 @@ class Container:
         arguments = command or config["Cmd"]
         if joined:
             arguments = [" ".join(arguments)]
-        run("crun", "spec", cwd=self.bundle)
+        run(*RUNC, "spec", cwd=self.bundle)
         spec = json.loads((self.bundle / "config.json").read_text())
         spec["root"] = {"path": files.root, "readonly": True}
         spec["process"].update(
@@ -80,7 +110,9 @@ class Container:
             capabilities={kind: [] for kind in ("bounding", "effective", "permitted", "inheritable", "ambient")},
         )
         spec["linux"]["namespaces"] = [space for space in spec["linux"]["namespaces"] if space["type"] != "network"]
-        spec["mounts"] = [mount for mount in spec["mounts"] if mount["destination"] != "/sys"]
+        # The server reads its memory limit there.
+        spec["mounts"] = [mount for mount in spec["mounts"] if not mount["destination"].startswith("/sys")]
+        spec["mounts"].append({"destination": "/sys", "type": "bind", "source": "/sys", "options": ["rbind", "ro"]})
         spec["mounts"].append(
             {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", "mode=1777"]}
         )
@@ -88,17 +120,17 @@ class Container:
             spec["mounts"].append(
                 {"destination": destination, "type": "bind", "source": str(path), "options": ["bind", "ro"]}
             )
-        if memory:
-            spec["linux"]["resources"] = {"memory": {"limit": memory, "swap": memory}}
-            spec["linux"]["cgroupsPath"] = f"/{self.name}"
+        spec["linux"].pop("resources", None)
+        self.group = Group(self.name, memory) if memory else None
         (self.bundle / "config.json").write_text(json.dumps(spec))
         self.log = (self.bundle / "log").open("w+")
         self.started = time.monotonic()
         self.process = subprocess.Popen(
-            ["crun", "run", "--bundle", self.bundle, "--pid-file", self.bundle / "pid", self.name],
+            [*RUNC, "run", "--bundle", self.bundle, "--pid-file", self.bundle / "pid", self.name],
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=subprocess.STDOUT,
+            preexec_fn=self.group.enter if self.group else None,
         )
 
     def text(self):
@@ -135,7 +167,7 @@ class Container:
 
     def inside(self, *command):
         """A command within the container, as `docker exec` runs it."""
-        return subprocess.run(["crun", "exec", self.name, *command], capture_output=True, text=True)
+        return subprocess.run([*RUNC, "exec", self.name, *command], capture_output=True, text=True)
 
     def memory(self):
         """What its processes hold together, shared memory counted once, in MiB."""
@@ -149,9 +181,11 @@ class Container:
 
     def stop(self):
         if self.process.poll() is None:
-            subprocess.run(["crun", "kill", self.name, "KILL"], capture_output=True)
+            subprocess.run([*RUNC, "kill", self.name, "KILL"], capture_output=True)
             self.process.wait(20)
-        subprocess.run(["crun", "delete", "--force", self.name], capture_output=True)
+        subprocess.run([*RUNC, "delete", "--force", self.name], capture_output=True)
+        if self.group:
+            self.group.remove()
         self.log.close()
         shutil.rmtree(self.bundle, ignore_errors=True)
 
@@ -213,7 +247,7 @@ class Image(unittest.TestCase):
         self.assertIn("1 ", pids + " ")
         for _ in range(2):
             # To each of its processes, as a platform does.
-            run("crun", "kill", "--all", container.name, "TERM")
+            run(*RUNC, "kill", "--all", container.name, "TERM")
             time.sleep(0.2)
         slow.join(20)
         self.assertEqual(answers, [(200, '"whole"')])
@@ -265,13 +299,10 @@ class Image(unittest.TestCase):
         limit = 512 << 20
         try:
             container = self.start(memory=limit)
-            container.wait_until_alive("/readyz", 60)
-        except AssertionError as error:
-            if "cgroup" not in str(error):
-                raise
+        except unittest.SkipTest:
             print("note: no memory limit can be set here; only what is used is measured")
             container = self.start()
-            container.wait_until_alive("/readyz", 60)
+        container.wait_until_alive("/readyz", 60)
         script = "from sklearn.ensemble import RandomForestRegressor\n" + SCIKIT
         answers = []
         for _ in range(3):
@@ -283,6 +314,8 @@ class Image(unittest.TestCase):
         self.assertEqual(answers, [(200, "[2.0, 4.0, 6.0]")] * 12)
         used = container.memory()
         print(f"figures: 512 MB container after 12 calls with pandas and scikit-learn, 4 at a time: {used:.0f} MiB")
+        if container.group:
+            print(f"figures: the limit's own count at its highest: {container.group.used():.0f} MiB")
         self.assertLess(used, 450)
         status, text = container.evaluate("x = [0.5] * 10**9\nreturn len(x)")
         self.assertEqual(status, 500)

@@ -3,8 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-if ! command -v crun >/dev/null; then
+if ! command -v runc >/dev/null; then
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq && apt-get install --yes --no-install-recommends -qq crun
+    apt-get update -qq && apt-get install --yes --no-install-recommends -qq runc
 fi
 exec python3 test.py "$@"

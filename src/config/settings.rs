@@ -46,7 +46,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("TABPY_GZIP_ENABLE", "true", "gzip for requests and responses"),
     not_yet("TABPY_STATIC_PATH", "", "a folder of your own pages"),
-    setting("TABPY_TRUST_PROXY", "true when DYNO is set, else false", "believe X-Request-Id"),
+    setting(
+        "TABPY_TRUST_PROXY",
+        "true when DYNO is set, else false",
+        "believe X-Forwarded-* and X-Request-Id of the proxy in front",
+    ),
+    setting("TABPY_METRICS_OPEN", "false", "/metrics without credentials"),
     setting("TABPY_EVALUATE_ENABLE", "true", "whether POST /evaluate runs scripts"),
     setting("TABPY_EVALUATE_TIMEOUT", "30; 25 on Heroku", "seconds a script may take"),
     setting("TABPY_QUERY_TIMEOUT", "300; 25 on Heroku", "seconds a deployed function may take"),
@@ -93,14 +98,13 @@ pub const SETTINGS: &[Setting] = &[
     not_yet("TABPY_OAUTH_DEPLOY_SCOPE", "", "OAuth"),
     not_yet("TABPY_OAUTH_LOG_USER", "false", "OAuth"),
     setting("TABPY_WORKER_MEMORY_MB", "from the memory limit", "memory of one worker"),
-    not_yet("TABPY_MAX_FUNCTION_SIZE_MB", "100", "the largest deployed function"),
+    setting("TABPY_MAX_FUNCTION_SIZE_MB", "100", "the largest deployed function"),
     setting("TABPY_SCRIPT_DISK_MB", "512", "disk one script may fill"),
     setting("TABPY_SCRIPT_PROCESSES", "64", "processes one script may start"),
-    not_yet("TABPY_FUNCTION_VERSIONS", "5", "versions kept of a deployed function"),
-    not_yet("TABPY_FUNCTIONS_PATH", "functions", "folder of functions published at start"),
-    not_yet("TABPY_METRICS_OPEN", "false", "/metrics without credentials"),
-    not_yet("TABPY_DATABASE_CONNECTIONS", "4", "connections to the database"),
-    not_yet("DATABASE_URL", "SQLite in the state path", "the database of deployed functions"),
+    setting("TABPY_FUNCTION_VERSIONS", "5", "versions kept of a deployed function"),
+    setting("TABPY_FUNCTIONS_PATH", "functions", "folder of functions published at start"),
+    setting("TABPY_DATABASE_CONNECTIONS", "4", "connections to the database"),
+    setting("DATABASE_URL", "SQLite in the state path", "the database of deployed functions"),
 ];
 
 pub(super) fn find(name: &str) -> Option<&'static Setting> {

@@ -173,16 +173,21 @@ pub(super) struct Raw {
     pub(super) dyno: Option<String>,
     pub(super) home: Option<String>,
     pub(super) port: Option<String>,
+    pub(super) database_url: Option<String>,
     pub(super) tabpy_allow_open: Option<String>,
     pub(super) tabpy_arrow_enable: Option<String>,
     pub(super) tabpy_confine: Option<String>,
+    pub(super) tabpy_database_connections: Option<String>,
     pub(super) tabpy_evaluate_enable: Option<String>,
     pub(super) tabpy_evaluate_timeout: Option<String>,
+    pub(super) tabpy_function_versions: Option<String>,
+    pub(super) tabpy_functions_path: Option<String>,
     pub(super) tabpy_gzip_enable: Option<String>,
     pub(super) tabpy_host: Option<String>,
     pub(super) tabpy_log_details: Option<String>,
     pub(super) tabpy_log_format: Option<String>,
     pub(super) tabpy_log_level: Option<String>,
+    pub(super) tabpy_max_function_size_mb: Option<String>,
     pub(super) tabpy_max_request_size_mb: Option<String>,
     pub(super) tabpy_max_response_size_mb: Option<String>,
     pub(super) tabpy_max_workers: Option<String>,
@@ -207,6 +212,7 @@ pub(super) struct Raw {
     pub(super) tabpy_static_path: Option<String>,
     pub(super) tabpy_transfer_protocol: Option<String>,
     pub(super) tabpy_trust_proxy: Option<String>,
+    pub(super) tabpy_metrics_open: Option<String>,
     pub(super) tabpy_username: Option<String>,
     pub(super) tabpy_worker_requests: Option<String>,
     pub(super) tabpy_workers: Option<String>,
@@ -318,11 +324,11 @@ mod tests {
 
     #[test]
     fn unknown_and_later_settings_are_warnings() {
-        let environment = pairs(&[("TABPY_PROT", "1"), ("TABPY_METRICS_OPEN", "true"), ("OTHER", "x")]);
+        let environment = pairs(&[("TABPY_PROT", "1"), ("TABPY_STATIC_PATH", "x"), ("OTHER", "x")]);
         let warnings = Sources::merge(&environment, &Pairs::new(), None).unwrap().warnings;
         assert_eq!(warnings.len(), 2);
         assert!(warnings[0].contains("TABPY_PROT") && warnings[0].contains("did you mean TABPY_PORT?"));
-        assert!(warnings[1].contains("TABPY_METRICS_OPEN") && warnings[1].contains("not in force yet"));
+        assert!(warnings[1].contains("TABPY_STATIC_PATH") && warnings[1].contains("not in force yet"));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What every request passes before it reaches the table: the rules for browsers, then credentials.
+//! What every request passes before it reaches the table: the edge's word that it came by https, the rules
+//! for browsers, then credentials.
 //! Probes, OPTIONS and embedded assets are open to everybody, because they tell nothing.
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
@@ -9,6 +10,7 @@ use actix_web::{Error, HttpMessage as _, HttpResponse, web};
 
 use super::answer::{json, refused};
 use super::browser;
+use super::edge::{self, Scheme};
 use super::service::{Admission, Service};
 use crate::credentials::{Credentials, Verdict};
 use crate::failure::Failure;
@@ -23,15 +25,27 @@ pub(super) async fn admit<B: MessageBody>(
             .into_response(refused(&Failure::new(500, "Internal error")))
             .map_into_right_body());
     };
-    let admitted = match refuse(&request, &service).await {
+    if let Some(caller) = edge::caller(&request, &service)
+        && let Some(record) = request.extensions_mut().get_mut::<Record>()
+    {
+        record.caller = Some(caller);
+    }
+    let by_https = edge::scheme(request.headers(), &service) == Scheme::Https;
+    let mut admitted = match refuse(&request, &service).await {
         Some(response) => request.into_response(response).map_into_right_body(),
         None => next.call(request).await?.map_into_left_body(),
     };
+    if by_https {
+        admitted.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, edge::ONLY_HTTPS);
+    }
     Ok(service.with_access_control(admitted))
 }
 
 /// The answer, where the request does not get through.
 async fn refuse(request: &ServiceRequest, service: &Service) -> Option<HttpResponse> {
+    if let Some(response) = edge::refuse_plain_http(request, service) {
+        return Some(response);
+    }
     if let Err(failure) = browser::check(request, service) {
         return Some(refused(&failure));
     }

@@ -6,6 +6,7 @@ use actix_web::dev::ServiceRequest;
 use actix_web::http::header::{HOST, HeaderName, ORIGIN};
 use actix_web::http::{Method, header};
 
+use super::edge::{self, Scheme};
 use super::service::{Admission, Service};
 use crate::failure::Failure;
 
@@ -17,7 +18,8 @@ pub(super) fn check(request: &ServiceRequest, service: &Service) -> Result<(), F
         return Ok(());
     }
     let origin = text(request, &ORIGIN);
-    let trusted = origin.is_some_and(|origin| is_own(origin, request) || service.allows_origin(origin));
+    let trusted =
+        origin.is_some_and(|origin| is_own(origin, request, service) || service.allows_origin(origin));
     let cross_site = text(request, &header::HeaderName::from_static("sec-fetch-site"))
         .is_some_and(|site| site.eq_ignore_ascii_case("cross-site"));
     // An Origin that is no text is nobody's own.
@@ -40,16 +42,19 @@ fn runs_or_changes(request: &ServiceRequest, service: &Service) -> bool {
 
 /// What a GET only reads.
 fn is_harmless(path: &str) -> bool {
-    const PATHS: [&str; 7] =
-        ["/", "/index.html", "/assets/page.css", "/healthz", "/readyz", "/info", "/status"];
+    const PATHS: [&str; 8] =
+        ["/", "/index.html", "/assets/page.css", "/healthz", "/livez", "/readyz", "/info", "/status"];
     PATHS.contains(&path) || path.starts_with("/endpoints") || path.starts_with("/configurations/")
 }
 
-/// Whether the origin is the server itself. The scheme is the edge's business.
-fn is_own(origin: &str, request: &ServiceRequest) -> bool {
-    let Some(host) = text(request, &HOST) else { return false };
+/// Whether the origin is the server itself, under the name that the browser knows it by. Which scheme that
+/// is only the edge can tell.
+fn is_own(origin: &str, request: &ServiceRequest, service: &Service) -> bool {
+    let Some(host) = edge::host(request.headers(), service) else { return false };
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
     let default_port = match scheme {
+        // Whoever sits between can write such a page, but not one that came by https.
+        "http" if edge::scheme(request.headers(), service) == Scheme::Https => return false,
         "http" => ":80",
         "https" => ":443",
         _ => return false,

@@ -7,11 +7,11 @@ use bytes::Bytes;
 
 use super::answer::Refusal;
 use super::service::Service;
-use super::{Handled, answer, body, client};
+use super::{Handled, answer, body, client, details};
 use crate::config::Timeout;
 use crate::failure::Failure;
 use crate::pool::{Answer, Job, Trouble};
-use crate::telemetry::{Record, Work};
+use crate::telemetry::{Record, What, Work};
 use crate::wire::Task;
 
 /// What a client wants of a worker.
@@ -36,7 +36,12 @@ pub(super) async fn evaluate(
     }
     let call = Call { task: Task::Evaluate, name: String::new(), version: 0, body };
     let answer = work(&request, &service, call, &service.evaluate_timeout, as_for_script).await?;
-    Ok(answer::json_for(&request, answer.status, answer.body).await)
+    let details = details::wanted(&request).then(|| details::of(&answer));
+    let mut response = answer::json_for(&request, answer.status, answer.body).await;
+    for (name, value) in details.into_iter().flatten() {
+        response.headers_mut().insert(name, value);
+    }
+    Ok(response)
 }
 
 fn as_for_script(trouble: Trouble, timeout: &str) -> Failure {
@@ -55,7 +60,15 @@ pub(super) async fn work(
     let deadline = Instant::now() + timeout.duration;
     let Call { task, name, version, body } = call;
     let generation = service.generation();
-    let running = service.pool.run(Job { task, name, version, generation, body, deadline });
+    let running = service.pool.run(Job {
+        task,
+        name,
+        version,
+        generation,
+        body,
+        deadline,
+        wants_output: details::wanted(request),
+    });
     let outcome = tokio::select! {
         biased;
         outcome = running => outcome,
@@ -67,6 +80,7 @@ pub(super) async fn work(
         Err(trouble) => {
             let failure = failure(trouble, &timeout.text);
             tracing::warn!(status = failure.status, info = failure.info, "{}", failure.message);
+            remember(request, What { kind: failure.message.clone(), line: None });
             return Err(failure.into());
         }
     };
@@ -88,7 +102,7 @@ pub(super) async fn work(
         );
     }
     if answer.status >= 400 {
-        log_error(answer.status, &answer.body);
+        remember(request, log_error(answer.status, &answer.body));
     }
     Ok(answer)
 }
@@ -98,11 +112,22 @@ fn left() -> Failure {
     Failure::new(499, "The client has left, so its script was stopped.")
 }
 
-/// Which kind of error; its text and the source line may hold data.
-fn log_error(status: u16, body: &[u8]) {
+fn remember(request: &HttpRequest, what: What) {
+    if let Some(record) = request.extensions_mut().get_mut::<Record>() {
+        record.error = Some(what);
+    }
+}
+
+/// Which kind of error, and in which line; its text and the source may hold data.
+fn log_error(status: u16, body: &[u8]) -> What {
     let error: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let text = |key| error.as_ref().and_then(|error| error[key].as_str()).unwrap_or_default();
     let info = error.as_ref().and_then(|error| error["info"]["error"].as_str()).unwrap_or(text("info"));
     let kind = info.split_once(" : ").map_or_else(|| text("message"), |(kind, _)| kind);
     tracing::warn!(status, error = kind, "the request failed");
+    let line = info.rsplit_once(" (line ").and_then(|(_, rest)| {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        rest[..digits].parse().ok()
+    });
+    What { kind: kind.to_owned(), line }
 }

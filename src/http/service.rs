@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use actix_web::dev::ServiceResponse;
 use actix_web::http::header::TryIntoHeaderValue as _;
@@ -18,6 +19,7 @@ use crate::config::{Config, Timeout};
 use crate::credentials::Credentials;
 use crate::failure::write_json_string;
 use crate::pool::Pool;
+use crate::store::Store;
 
 /// The TabPy whose API is spoken; clients tell by it what they may ask for.
 const TABPY_VERSION: &str = "2.16.0";
@@ -30,17 +32,27 @@ pub enum Admission {
 
 pub struct Service {
     pub pool: Pool,
+    pub store: Store,
     pub admission: Admission,
     /// Set when the server begins to stop.
     pub stopping: AtomicBool,
     /// The newest generation of deployed functions.
-    pub generation: Arc<AtomicU64>,
+    generation: Arc<AtomicU64>,
+    pub(super) started: Instant,
     pub(super) name: String,
     pub(super) subdirectory: String,
+    /// The executable whose packages scripts see.
+    pub(super) python: PathBuf,
+    pub(super) most_workers: usize,
+    pub(super) worker_memory_bytes: u64,
     pub(super) state_path: PathBuf,
     pub(super) gzip: bool,
     pub(super) max_request_bytes: usize,
     pub(super) bodies: Arc<Bodies>,
+    /// `/metrics` without credentials.
+    metrics_open: bool,
+    /// Whether the headers of the proxy in front are believed.
+    pub(super) trust_proxy: bool,
     pub(super) evaluate_enabled: bool,
     pub(super) evaluate_timeout: Timeout,
     pub(super) query_timeout: Timeout,
@@ -54,7 +66,13 @@ pub struct Service {
 }
 
 impl Service {
-    pub fn new(config: &Config, admission: Admission, pool: Pool) -> anyhow::Result<Self> {
+    pub fn new(
+        config: &Config,
+        admission: Admission,
+        pool: Pool,
+        store: Store,
+        generation: Arc<AtomicU64>,
+    ) -> anyhow::Result<Self> {
         let service = &config.service;
         let access = &service.access_control;
         let mut access_control = HeaderMap::new();
@@ -71,14 +89,21 @@ impl Service {
         let challenge = WwwAuthenticate(Basic::with_realm(realm)).try_into_value()?;
         Ok(Self {
             pool,
+            store,
             stopping: AtomicBool::new(false),
-            generation: Arc::default(),
+            generation,
+            started: Instant::now(),
+            python: config.python.executable.clone(),
+            most_workers: config.pool.max_workers,
+            worker_memory_bytes: config.pool.worker_memory_bytes,
             name: service.name.clone(),
             subdirectory: service.subdirectory.clone(),
             state_path: service.state_path.clone(),
             gzip: config.http.gzip,
             max_request_bytes: config.http.max_request_bytes,
             bodies: Bodies::new(config.http.bodies_bytes, config.evaluate.timeout.duration),
+            metrics_open: config.http.metrics_open,
+            trust_proxy: config.http.trust_proxy,
             evaluate_enabled: config.evaluate.enabled,
             evaluate_timeout: config.evaluate.timeout.clone(),
             query_timeout: config.query_timeout.clone(),
@@ -96,6 +121,15 @@ impl Service {
         self.generation.load(Ordering::Acquire)
     }
 
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Where deployed functions live, in words.
+    pub(super) fn functions_kept(&self) -> String {
+        "nowhere yet".to_owned()
+    }
+
     /// A path without the subdirectory, if it lies below that.
     pub(super) fn below<'path>(&self, path: &'path str) -> Option<&'path str> {
         path.strip_prefix(self.subdirectory.as_str())
@@ -103,7 +137,14 @@ impl Service {
 
     /// Paths that tell nothing and so need no credentials.
     pub(super) fn is_open_path(&self, path: &str) -> bool {
-        self.below(path).is_some_and(|path| matches!(path, "/healthz" | "/readyz" | "/assets/page.css"))
+        self.is_probe(path)
+            || self
+                .below(path)
+                .is_some_and(|path| path.starts_with("/assets/") || path == "/metrics" && self.metrics_open)
+    }
+
+    pub(super) fn is_probe(&self, path: &str) -> bool {
+        self.below(path).is_some_and(|path| matches!(path, "/healthz" | "/livez" | "/readyz"))
     }
 
     pub(super) fn is_page(&self, path: &str) -> bool {

@@ -6,17 +6,20 @@ use std::sync::Arc;
 use super::exchange::{Done, Lost};
 use super::process::Worker;
 use super::{Job, Shared};
+use crate::metrics::Ended;
 
 pub(super) struct Lease {
     worker: Option<Worker>,
     shared: Arc<Shared>,
     /// Whether the worker is in the middle of something.
     working: bool,
+    /// Why it is ended, if it is dropped in the middle of that.
+    reason: Ended,
 }
 
 impl Lease {
     pub(super) fn new(worker: Worker, shared: Arc<Shared>) -> Self {
-        Self { worker: Some(worker), shared, working: false }
+        Self { worker: Some(worker), shared, working: false, reason: Ended::Stopped }
     }
 
     pub(super) fn number(&self) -> u64 {
@@ -32,7 +35,17 @@ impl Lease {
         let Some(worker) = self.worker.as_mut() else { return Err(Lost::BeforeItBegan) };
         self.working = true;
         worker.next_turn();
-        let done = worker.exchange(job, &self.shared.start.limits).await?;
+        let done = match worker.exchange(job, &self.shared.start.limits).await {
+            Ok(done) => done,
+            Err(lost) => {
+                self.reason = match lost {
+                    Lost::BeforeItBegan => Ended::Idle,
+                    _ if worker.has_met_a_limit() => Ended::Limited,
+                    _ => Ended::Died,
+                };
+                return Err(lost);
+            }
+        };
         worker.next_turn();
         self.working = false;
         Ok(done)
@@ -49,8 +62,10 @@ impl Lease {
     /// Returns the worker, unless it is spoilt or has served long enough.
     pub(super) fn give_back(mut self, spoilt: bool) {
         if let Some(worker) = self.worker.take() {
-            if spoilt || worker.served >= self.shared.start.limits.worker_requests {
-                self.shared.bury(worker);
+            if spoilt {
+                self.shared.bury(worker, Ended::Spoilt);
+            } else if worker.served >= self.shared.start.limits.worker_requests {
+                self.shared.bury(worker, Ended::Served);
             } else {
                 self.shared.give(worker);
             }
@@ -62,7 +77,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let Some(worker) = self.worker.take() else { return };
         if self.working {
-            self.shared.bury(worker);
+            self.shared.bury(worker, self.reason);
         } else {
             self.shared.give(worker);
         }

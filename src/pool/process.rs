@@ -174,6 +174,11 @@ impl Worker {
         self.watch.as_ref().is_some_and(|watch| watch.has_ended())
     }
 
+    /// Whether it was ended for what its script took.
+    pub(super) fn has_met_a_limit(&self) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.verdict().is_some())
+    }
+
     pub(super) fn is_at_home(&self, here: ThreadId) -> bool {
         matches!(&self.channel, Channel::Watched { home, .. } if *home == here)
     }

@@ -13,6 +13,7 @@ use super::forker::Forker;
 use super::process::Worker;
 use super::{Shared, State};
 use crate::memory;
+use crate::metrics::Ended;
 
 pub(super) enum Order {
     /// One more worker, not before `at`.
@@ -215,7 +216,7 @@ impl Shared {
             }
         }
         if let Some(worker) = shrink {
-            self.bury(worker);
+            self.bury(worker, Ended::Idle);
         }
         awaited
     }

@@ -1,21 +1,36 @@
 //! The span around a request, with the id that every line about it carries, and the one line that says
 //! how it went.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use actix_web::HttpMessage as _;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::{HttpMessage as _, HttpRequest};
 use tracing::Span;
 use tracing_actix_web::{RequestId, RootSpanBuilder};
+
+use crate::metrics::{METRICS, Note};
 
 /// What is found out about a request while it is answered; kept among its extensions.
 #[derive(Debug, Clone)]
 pub struct Record {
     began: Instant,
     pub user: Option<std::sync::Arc<str>>,
+    /// Whom a trusted proxy had the request from.
+    pub caller: Option<IpAddr>,
     pub work: Option<Work>,
+    pub error: Option<What>,
+}
+
+/// What went wrong with a request, without anything of its data.
+#[derive(Debug, Clone)]
+pub struct What {
+    /// The exception's type, or the server's own message.
+    pub kind: String,
+    /// The line of the script.
+    pub line: Option<u32>,
 }
 
 /// What the pool did for a request.
@@ -33,7 +48,13 @@ pub struct RequestSpan;
 impl RootSpanBuilder for RequestSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
         let id = request.extensions().get::<RequestId>().copied();
-        request.extensions_mut().insert(Record { began: Instant::now(), user: None, work: None });
+        request.extensions_mut().insert(Record {
+            began: Instant::now(),
+            user: None,
+            caller: None,
+            work: None,
+            error: None,
+        });
         match (given_id(request), id) {
             // Of the highest level, so that the id is on every line that is logged at all.
             (Some(given), _) => tracing::error_span!("request", request_id = given),
@@ -57,8 +78,9 @@ impl RootSpanBuilder for RequestSpan {
         let (method, status) = (request.method().as_str(), response.status().as_u16());
         let path = short(request.path().as_bytes());
         let path = path.as_str();
-        let caller = DETAILS.load(Ordering::Relaxed).then(|| request.peer_addr()).flatten();
-        let caller = caller.map(|address| address.ip().to_string());
+        let peer = || request.peer_addr().map(|address| address.ip());
+        let caller = DETAILS.load(Ordering::Relaxed).then(|| record.caller.or_else(peer)).flatten();
+        let caller = caller.map(|address| address.to_string());
         let user = record.user.as_deref();
         let (client, tableau_user) = (header("TabPy-Client"), header("TabPy-User"));
         let (client, tableau_user) = (client.as_deref(), tableau_user.as_deref());
@@ -66,6 +88,7 @@ impl RootSpanBuilder for RequestSpan {
             tracing::debug!(method, path, status, duration_ms, "probed");
             return;
         }
+        note(request, status, record);
         let work = record.work;
         // A field without a value is left out of the line.
         tracing::info!(
@@ -86,6 +109,32 @@ impl RootSpanBuilder for RequestSpan {
     }
 }
 
+/// Counts a request among the figures.
+fn note(request: &HttpRequest, status: u16, record: &Record) {
+    let duration = record.began.elapsed();
+    let route = request.match_pattern().unwrap_or_else(|| "(none)".to_owned());
+    METRICS.answered(&route, status, duration);
+    let Some(work) = route.rsplit('/').find(|part| matches!(*part, "evaluate" | "query")) else { return };
+    METRICS.recent.answered(status, duration);
+    if let Some(work) = record.work {
+        METRICS.queued(work.queued);
+    }
+    if work == "query" {
+        METRICS.called(request.match_info().get("name").unwrap_or_default(), status);
+    }
+    if let Some(what) = &record.error {
+        let id = request.extensions().get::<RequestId>().map(ToString::to_string);
+        METRICS.recent.failed(Note {
+            at: Note::now(),
+            route,
+            status,
+            kind: what.kind.clone(),
+            line: what.line,
+            request_id: given(request).map(str::to_owned).or(id).unwrap_or_default(),
+        });
+    }
+}
+
 static TRUST_IDS: AtomicBool = AtomicBool::new(false);
 
 /// `TABPY_LOG_DETAILS`: whether the caller's address is logged.
@@ -101,6 +150,10 @@ pub(super) fn trust_ids(trust: bool) {
 
 /// The id that a trusted proxy gave, if it is one that can stand in a log.
 fn given_id(request: &ServiceRequest) -> Option<&str> {
+    given(request.request())
+}
+
+fn given(request: &HttpRequest) -> Option<&str> {
     if !TRUST_IDS.load(Ordering::Relaxed) {
         return None;
     }
