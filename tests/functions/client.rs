@@ -1,19 +1,136 @@
-//! Deploying from scripts: by hand, and as TabPy's client has it done with `remote_server=True`.
+//! TabPy's client against the server: the stock one from outside, ours from scripts within.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::front::Front;
+use crate::support::{Request, Server};
 
-const CLIENT: &str = "from tabpy.tabpy_tools.client import Client\nclient = Client(_arg1)\n";
+/// Runs a script where the stock client is installed; `client` is signed in if need be.
+fn run_stock(server: &Server, script: &str) -> Output {
+    let file = tempfile::Builder::new().suffix(".py").tempfile().unwrap();
+    let begin = "import sys, json\nfrom tabpy.tabpy_tools.client import Client\naddress = sys.argv[1]\n";
+    std::fs::write(file.path(), format!("{begin}{script}")).unwrap();
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv-tabpy/bin/python");
+    Command::new(python).arg(file.path()).arg(format!("http://{}/", server.host())).output().unwrap()
+}
+
+/// The last line that the script prints, as JSON.
+#[track_caller]
+fn stock(server: &Server, script: &str) -> Value {
+    let output = run_stock(server, script);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_str(printed.lines().last().unwrap()).unwrap()
+}
 
 #[test]
-fn scripts_deploy_what_the_stock_client_deploys() {
-    let front = Front::start();
+fn the_stock_client_does_all_that_it_does_with_tabpy() {
+    let server = Server::builder().env("TABPY_WORKERS", 1).start().ready();
+    let printed = stock(
+        &server,
+        r#"
+from tabpy.tabpy_tools.schema import generate_schema
+from sklearn.linear_model import LinearRegression
+client = Client(address)
+model = LinearRegression().fit([[0], [1]], [1, 3])
+def add(x, y):
+    "Adds."
+    return x + y
+def predict(xs):
+    return [round(p) for p in model.predict([[x] for x in xs])]
+client.deploy("add", add, "sum", schema=generate_schema({"x": 1, "y": 2}, 3))
+client.deploy("a lambda", lambda x: -x)
+client.deploy("predict", predict, is_public=True)
+answers = [client.query("add", 1, 2)["response"], client.query("add", x=1, y=5)["response"], client.query("a lambda", 4)["response"],
+           client.query("predict", [2, 3])["response"]]
+try:
+    client.deploy("add", add)
+except RuntimeError as error:
+    answers.append("already exists" in str(error))
+client.deploy("add", lambda x, y: x * y, "product", override=True)
+answer = client.query("add", 3, 4)
+answers.append([answer["response"], answer["version"], answer["model"]])
+client.update_endpoint_info("add", description="told", is_public=True)
+endpoints = client.get_endpoints()
+answers.append([endpoints["add"].description, endpoints["add"].is_public, endpoints["add"].version, endpoints["predict"].is_public])
+answers.append(client.query("add", 3, 4)["response"])
+answers.append({name: [about["status"], about["version"]] for name, about in client.get_status().items()})
+client.remove("a lambda")
+answers.append(sorted(client.get_endpoints()))
+print(json.dumps(answers))
+"#,
+    );
+    let expected = json!([
+        3, 6, -4, [5, 7], true, [12, 2, "add"], ["told", true, 2, true], 12,
+        {"add": ["LoadSuccessful", 2], "a lambda": ["LoadSuccessful", 1], "predict": ["LoadSuccessful", 1]},
+        ["add", "predict"],
+    ]);
+    assert_eq!(printed, expected);
+    assert_eq!(server.value("return tabpy.query('predict', [4])['response']"), "[9]");
+    let bad = run_stock(
+        &server,
+        "import types, pickle\nclass Bad:\n    def __reduce__(self): return (exec, ('raise ValueError(\"no\")',))\nbad = Bad()\n\
+        Client(address).deploy('bad', lambda: bad)",
+    );
+    let told = String::from_utf8_lossy(&bad.stderr);
+    assert!(!bad.status.success() && told.contains("ValueError : no"), "{told}");
+}
+
+/// The client prints the script that it sends, and the server runs it in its only worker.
+#[test]
+fn a_remote_client_deploys_through_the_only_worker_and_its_password_stays_its_own() {
+    let server = Server::builder()
+        .env("TABPY_WORKERS", 1)
+        .env("TABPY_MAX_WORKERS", 1)
+        .env("TABPY_USERNAME", "user")
+        .env("TABPY_PASSWORD", "pa:ss-w0rd")
+        .env("TABPY_LOG_LEVEL", "trace")
+        .env("TABPY_LOG_DETAILS", "true")
+        .start();
+    let printed = stock(
+        &server,
+        r#"
+client = Client(address, remote_server=True)
+client.set_credentials("user", "pa:ss-w0rd")
+def hypotenuse(a, b):
+    "The longest side."
+    import math
+    return math.sqrt(a * a + b * b)
+first = client.deploy("hypotenuse", hypotenuse, "sides", override=True, schema={"a": None})
+second = client.deploy("hypotenuse", hypotenuse, "sides", is_public=True)
+third = client.deploy("hypotenuse", hypotenuse, "sides", override=True, is_public=True)
+about = client.get_endpoints()["hypotenuse"]
+print(json.dumps([first, second, third, client.query("hypotenuse", 3, 4)["response"], about.version, about.is_public]))
+"#,
+    );
+    assert!(printed[0].as_str().unwrap().starts_with("200 - "), "{printed}");
+    assert!(printed[1].as_str().unwrap().contains("already exists"), "{printed}");
+    assert_eq!((&printed[3], &printed[4], &printed[5]), (&json!(5.0), &json!(2), &json!(true)));
+    for broken in ["'pa:ss-w0rd", "'pa:ss-w0rd', 1", "'pa:ss-w0rd') + (1"] {
+        let script = format!(
+            "from tabpy.tabpy_tools.client import Client\nclient = Client('http://localhost:1/')\nclient.set_credentials('user', {broken})"
+        );
+        let answer = server.send(&Request::evaluate(&script, &json!({})).login("user", "pa:ss-w0rd"));
+        assert_eq!(answer.status, 500);
+        assert!(!answer.text().contains("w0rd"), "{}", answer.text());
+    }
+    assert!(
+        !server.log().contains("w0rd") && !server.log().contains("dXNlcjpwYTpzcy13MHJk"),
+        "{}",
+        server.log()
+    );
+    assert!(!printed.to_string().contains("w0rd"), "{printed}");
+}
+
+#[test]
+fn scripts_deploy_and_manage_functions() {
+    let server = Server::builder().env("TABPY_WORKERS", 1).env("TABPY_MAX_WORKERS", 1).start().ready();
+    let address = format!("http://{}/", server.host());
     let run = |script: &str| {
-        let answer = front.evaluate(&format!("{CLIENT}{script}"), json!({"_arg1": front.address}));
+        let script = format!("from tabpy.tabpy_tools.client import Client\nclient = Client(_arg1)\n{script}");
+        let answer = server.evaluate(&script, json!({"_arg1": address}));
         (answer.status, answer.text())
     };
     let deploy = "def add(x, y):\n    'Adds.'\n    return x + y\n\
@@ -23,13 +140,11 @@ fn scripts_deploy_what_the_stock_client_deploys() {
         client.deploy('model', lambda x: round(model.predict([[x]])[0]))\n\
         return sorted(client.get_endpoints())";
     assert_eq!(run(deploy), (200, "[\"add\", \"lam bda\", \"model\"]".to_owned()));
-    let sent = &front.seen("PUT /functions/add?")[0];
-    assert_eq!(sent.line, "PUT /functions/add?description=described&public=true HTTP/1.1");
-    assert_eq!(sent.header("Content-Type"), Some("application/x-cloudpickle"));
-    assert_eq!(sent.header("TabPy-Python"), Some("3.11"));
-    assert_eq!(sent.header("TabPy-Schema"), Some("{\"\\u00e9\": 1}"));
-    assert_eq!(front.seen("PUT /functions/lam%20bda?description=&public=false ").len(), 1);
-
+    let about = &server.get("/endpoints").json()["add"];
+    assert_eq!(
+        (&about["description"], &about["schema"], &about["is_public"], &about["docstring"]),
+        (&json!("described"), &json!({"\u{e9}": 1}), &json!(true), &json!("Adds."))
+    );
     let call = "return [tabpy.query('add', 1, 2)['response'], tabpy.query('lam bda', 5)['response'], tabpy.query('model', 2)['response']]";
     assert_eq!(run(call), (200, "[3, -5, 5]".to_owned()));
     let refused = run("client.deploy('add', lambda: 1)").1;
@@ -39,12 +154,9 @@ fn scripts_deploy_what_the_stock_client_deploys() {
         ),
         "{refused}"
     );
-    let again = "client.deploy('add', lambda x, y: x * y, override=True)\nreturn [client.get_endpoints()['add'].version, \
-                 tabpy.query('add', 3, 4)['version']]";
-    // The script that deploys was begun with the functions that there were.
-    assert_eq!(run(again), (200, "[2, 1]".to_owned()));
+    let again = "client.deploy('add', lambda x, y: x * y, override=True)\nreturn client.get_endpoints()['add'].version";
+    assert_eq!(run(again), (200, "2".to_owned()));
     assert_eq!(run("return tabpy.query('add', 3, 4)['response']").1, "12");
-
     assert_eq!(
         run("client.alias('plus', 'add')\nreturn client.get_endpoints('alias')['plus'].target").1,
         "\"add\""
@@ -53,26 +165,21 @@ fn scripts_deploy_what_the_stock_client_deploys() {
         run("return [tabpy.query('plus', 3, 4)['model'], sorted(client.get_models())]").1,
         "[\"add\", [\"add\", \"lam bda\", \"model\"]]"
     );
-    let update = "client.update_endpoint_info('add', description='new', is_public=False)\nreturn client.get_endpoints()['add'].description";
-    assert_eq!(run(update).1, "\"new\"");
-    let sent: serde_json::Value = serde_json::from_slice(&front.seen("PUT /endpoints/add")[0].body).unwrap();
-    assert_eq!(sent["src_path"], "/state/staging/endpoints/add/2");
-    assert_eq!(
-        (&sent["should_update_version"], &sent["is_public"], &sent["name"]),
-        (&json!(false), &json!(false), &json!("add"))
-    );
-    assert_eq!(
-        run("client.remove('model')\nreturn [sorted(client.get_endpoints()), client.get_status()]").1,
-        "[[\"add\", \"lam bda\", \"plus\"], {}]"
-    );
-
+    let update = "client.update_endpoint_info('add', description='new', is_public=False)\nabout = client.get_endpoints()['add']\n\
+                  return [about.description, about.is_public, about.version]";
+    assert_eq!(run(update).1, "[\"new\", false, 2]");
+    assert_eq!(run("client.remove('model')\nreturn [sorted(client.get_endpoints()), client.get_status()['add']['status']]").1,
+        "[[\"add\", \"lam bda\", \"plus\"], \"LoadSuccessful\"]");
     for (script, told) in [
         ("client.remove('gone')", "ResponseError : (404) endpoint gone does not exist. {}"),
         ("client.update_endpoint_info('gone')", "RuntimeError : No endpoint with that name (gone) exists"),
         ("client.deploy('a/b', lambda: 1)", "ValueError : endpoint name a/b can only contain"),
         ("client.query('add', 1, y=2)", "ValueError : A query takes positional arguments or named ones"),
         ("Client('localhost:9004')", "ValueError : 'localhost:9004' is no address of a server"),
-        ("client.deploy('bad', 5)", "RuntimeError : LoadFailed: the archive holds"),
+        (
+            "client.deploy('bad', 5)",
+            "RuntimeError : LoadFailed: the archive holds a int, which cannot be called",
+        ),
         (
             "import threading\nlock = threading.Lock()\nclient.deploy('bad', lambda: lock)",
             "TypeError : cannot pickle '_thread.lock' object",
@@ -81,35 +188,4 @@ fn scripts_deploy_what_the_stock_client_deploys() {
         let info = run(script).1;
         assert!(info.contains(told), "{script}: {info}");
     }
-}
-
-/// TabPy's client prints the script, and the server runs it in its only worker.
-#[test]
-fn the_stock_client_deploys_through_the_only_worker() {
-    let front = Front::start();
-    let script = r#"
-import sys
-from tabpy.tabpy_tools.client import Client
-client = Client(sys.argv[1], remote_server=True)
-client.set_credentials("user", "pa:ss word")
-def hypotenuse(a, b):
-    "The longest side."
-    import math
-    return math.sqrt(a * a + b * b)
-client.deploy("hypotenuse", hypotenuse, "sides", override=True, schema={"a": None})
-client.deploy("hypotenuse", hypotenuse, "sides", override=True, is_public=True)
-print(client.query("hypotenuse", 3, 4)["response"], client.query("hypotenuse", b=5, a=12)["version"])
-"#;
-    let file = tempfile::Builder::new().suffix(".py").tempfile().unwrap();
-    std::fs::write(file.path(), script).unwrap();
-    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv-tabpy/bin/python");
-    let output = Command::new(python).arg(file.path()).arg(&front.address).output().unwrap();
-    let printed = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(printed.lines().last(), Some("5.0 2"), "{printed}");
-    let sent = front.seen("PUT /functions/hypotenuse");
-    assert_eq!(sent.len(), 2);
-    assert_eq!(sent[0].header("Authorization"), Some("Basic dXNlcjpwYTpzcyB3b3Jk"));
-    assert_eq!(sent[0].header("TabPy-Schema"), Some("{\"a\": null}"));
-    assert_eq!(front.evaluate("return tabpy.query('hypotenuse', 3, 4)['response']", json!({})).text(), "5.0");
 }

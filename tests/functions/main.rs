@@ -7,7 +7,7 @@ mod support;
 
 mod calling;
 mod client;
-mod front;
+mod http;
 mod loading;
 mod shipped;
 mod state;

@@ -30,10 +30,6 @@ impl Catalogue {
         self.folder.path()
     }
 
-    pub fn generation(&self) -> u64 {
-        self.index.generation
-    }
-
     /// A folder for one object, and its id.
     pub fn object(&mut self) -> (String, PathBuf) {
         self.objects += 1;
