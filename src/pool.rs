@@ -3,6 +3,8 @@
 //! the deadline, or breaks the wire, is killed and replaced behind the scenes. Nothing here knows what
 //! is inside a request or an answer.
 
+mod body;
+mod channel;
 mod disk;
 mod exchange;
 mod folder;
@@ -27,6 +29,8 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::failure::Failure;
 use crate::metrics::{Ended, METRICS};
 use crate::wire::{Setup, Task};
+pub use body::Body;
+use body::Parts;
 pub use folder::Folders;
 use lease::Lease;
 use process::Worker;
@@ -105,7 +109,7 @@ pub struct Job {
 /// What a worker answered.
 pub struct Answer {
     pub status: u16,
-    pub body: Bytes,
+    pub body: Body,
     pub rows_in: u32,
     pub rows_out: u32,
     /// Whether Tableau can take the answer.
@@ -120,17 +124,24 @@ pub struct Answer {
     pub output: Option<String>,
 }
 
+/// Where and when a worker took a request that has no answer; for the log.
+#[derive(Debug, Clone, Copy)]
+pub struct Begun {
+    pub worker: u64,
+    pub queued: Duration,
+}
+
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum Trouble {
     /// The worker did not answer before the deadline.
-    TimedOut,
+    TimedOut { begun: Begun },
     /// As many requests wait as may.
     QueueFull { queue_size: usize },
     /// No worker was free before the deadline.
     NotStarted { max_workers: usize, reason: Option<String> },
     /// The worker process ended before it answered; how, in words.
-    Died { how: String },
+    Died { how: String, begun: Begun },
     /// The server is stopping.
     Stopping,
 }
@@ -206,7 +217,7 @@ impl Pool {
     }
 
     /// Has a worker do the job. Dropping the future ends the job, and the worker with it.
-    pub async fn run(&self, job: Job) -> Result<Answer, Trouble> {
+    pub async fn run(&self, mut job: Job) -> Result<Answer, Trouble> {
         let arrived = Instant::now();
         let deadline = tokio::time::Instant::from_std(job.deadline);
         loop {
@@ -219,11 +230,21 @@ impl Pool {
                 // It would be stopped as soon as it began, and take a good worker with it.
                 return Err(self.shared.not_started());
             }
-            let began = Instant::now();
-            match tokio::time::timeout_at(deadline, lease.exchange(&job)).await {
-                Ok(Ok(exchange::Done { reply, body, spoilt, output })) => {
+            let begun = Begun { worker: lease.number(), queued };
+            let started = Instant::now();
+            match tokio::time::timeout_at(deadline, lease.exchange(&mut job)).await {
+                Ok(Ok(exchange::Done { reply, body, missing, spoilt, output })) => {
                     let worker = lease.number();
-                    lease.give_back(spoilt);
+                    let body = if missing == 0 {
+                        lease.give_back(spoilt);
+                        Body::Whole(body)
+                    } else {
+                        let (sender, parts) = Parts::new(body.len() + missing);
+                        // It has its receiver.
+                        let _ = sender.send(body);
+                        tokio::spawn(lease.pass_on(missing, sender, spoilt, deadline));
+                        Body::Parts(parts)
+                    };
                     return Ok(Answer {
                         status: reply.status,
                         body,
@@ -232,7 +253,7 @@ impl Pool {
                         fits: reply.fits,
                         worker,
                         queued,
-                        ran: began.elapsed(),
+                        ran: started.elapsed(),
                         output,
                     });
                 }
@@ -240,12 +261,12 @@ impl Pool {
                 // takes the job.
                 Ok(Err(exchange::Lost::BeforeItBegan)) => {}
                 Ok(Err(exchange::Lost::Ended)) => {
-                    return Err(Trouble::Died { how: lease.how_it_ended().await });
+                    return Err(Trouble::Died { how: lease.how_it_ended().await, begun });
                 }
                 Ok(Err(exchange::Lost::Garbled)) => {
-                    return Err(Trouble::Died { how: GARBLED.to_owned() });
+                    return Err(Trouble::Died { how: GARBLED.to_owned(), begun });
                 }
-                Err(_) => return Err(Trouble::TimedOut),
+                Err(_) => return Err(Trouble::TimedOut { begun }),
             }
         }
     }
@@ -422,10 +443,18 @@ pub fn of_function(how: &str) -> String {
 }
 
 impl Trouble {
+    /// The worker that had the request, if one did.
+    pub fn begun(&self) -> Option<Begun> {
+        match self {
+            Self::TimedOut { begun } | Self::Died { begun, .. } => Some(*begun),
+            Self::QueueFull { .. } | Self::NotStarted { .. } | Self::Stopping => None,
+        }
+    }
+
     /// As the client sees it. `timed_out` is the message for a script that took too long.
     pub fn failure(self, timed_out: impl FnOnce() -> String) -> Failure {
         match self {
-            Self::TimedOut => Failure::new(408, timed_out()),
+            Self::TimedOut { .. } => Failure::new(408, timed_out()),
             Self::QueueFull { queue_size } => Failure::new(503, "The server is too busy.")
                 .info(format!(
                     "{queue_size} requests are waiting already, the limit of TABPY_QUEUE_SIZE. Try again later; \
@@ -445,7 +474,7 @@ impl Trouble {
                     .info(reason)
                     .retry_after(5)
             }
-            Self::Died { how } => Failure::new(500, "Error processing script").info(how),
+            Self::Died { how, .. } => Failure::new(500, "Error processing script").info(how),
             Self::Stopping => Failure::new(503, "The server is stopping.").info("Try again in a moment.").retry_after(5),
         }
     }

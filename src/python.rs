@@ -6,6 +6,7 @@
 pub mod interpreter;
 pub mod json;
 
+mod arena;
 mod arguments;
 mod exception;
 mod fork;
@@ -65,6 +66,8 @@ pub struct Interpreter {
     standard_output: [Py<PyAny>; 2],
     scripts: Scripts,
     max_response_bytes: usize,
+    /// How much empty memory is kept for the next large request.
+    kept_bytes: usize,
     /// The process as the first script finds it; there once [`Interpreter::get_ready`] was called.
     state: Option<Py<PyAny>>,
     thread_count: Py<PyAny>,
@@ -99,6 +102,8 @@ impl Interpreter {
         // What was imported stays: no collection has to walk it again.
         collector.getattr("collect")?.call0()?;
         collector.getattr("freeze")?.call0()?;
+        // Copies of this process would otherwise copy what is empty.
+        arena::trim();
         let interpreter = Self {
             base_globals: prelude.getattr("base_globals")?.call0()?.cast_into::<PyDict>()?.unbind(),
             tabpy,
@@ -108,6 +113,7 @@ impl Interpreter {
             state: None,
             thread_count: py.import("_thread")?.getattr("_count")?.unbind(),
             max_response_bytes: setup.max_response_bytes,
+            kept_bytes: setup.kept_bytes(),
             prelude: prelude.unbind(),
         };
         Ok((interpreter, warnings))
@@ -140,6 +146,7 @@ impl Interpreter {
     /// own, writes to its own folder, imports what could not be imported before, and remembers the
     /// process as it is. The texts are warnings for the log.
     pub fn get_ready(&mut self, surroundings: &Surroundings<'_>) -> anyhow::Result<Vec<String>> {
+        interpreter::keep_memory(self.kept_bytes);
         let Surroundings { import, old_folder, folder, confinement } = surroundings;
         let folders = (old_folder.to_string_lossy(), folder.to_string_lossy());
         let paths = |paths: &[PathBuf]| {
@@ -166,11 +173,23 @@ impl Interpreter {
         })
     }
 
-    /// Evaluates the body of a `POST /evaluate` and hands the answer to `reply` before the arguments
-    /// are freed and the process is put right, which takes its time. Says, too, whether it is right.
+    /// Gives back the memory that was kept for another large request.
+    pub fn rest(&self) {
+        Python::attach(|_| arena::trim());
+    }
+
+    /// Whether there is such memory.
+    pub fn keeps_memory(&self) -> bool {
+        arena::keeps()
+    }
+
+    /// Evaluates the body of a `POST /evaluate`, which `buffer` holds after `start` bytes, writes the answer
+    /// over it, and hands that to `reply` before the arguments are freed and the process is put right, which
+    /// takes its time. Says, too, whether it is right.
     pub fn evaluate<R>(
         &mut self,
-        body: &[u8],
+        buffer: &mut Vec<u8>,
+        start: usize,
         generation: u64,
         reply: impl FnOnce(Outcome, &[u8]) -> R,
     ) -> (R, bool) {
@@ -178,8 +197,10 @@ impl Interpreter {
         Python::attach(|py| {
             let prelude = self.prelude.clone_ref(py);
             let prelude = prelude.bind(py);
-            let mut answer = Vec::new();
-            let input = match interpreter::without_collector(|| json::parse(py, body)) {
+            let parsed = interpreter::without_collector(|| json::parse(py, &buffer[start..]));
+            buffer.clear();
+            let answer = buffer;
+            let input = match parsed {
                 Ok(input) => input,
                 Err(error) => {
                     let described = exception::describe(prelude, &error, None, Stage::Running);
@@ -191,10 +212,10 @@ impl Interpreter {
                 Err(failure) => return (reply(Outcome::of(failure.status), &failure.body()), true),
             };
             let rows_in = call.rows();
-            let (mut outcome, risk) = self.run(prelude, &call, &mut answer);
+            let (mut outcome, risk) = self.run(prelude, &call, answer);
             // Columns are for table extensions, which take any number of rows.
             outcome.fit(rows_in, answer.first() == Some(&b'{'));
-            self.finish(py, outcome, &answer, risk, reply)
+            self.finish(py, outcome, answer, risk, reply)
         })
     }
 

@@ -29,6 +29,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(95);
 /// A client must have sent its headers by then.
 const HEADERS: Duration = Duration::from_secs(15);
 
+/// In this time a balancer that asks every two seconds has asked twice, and sends no more calls; a
+/// connection that is made while the listener closes would be lost.
+const NOTICE: Duration = Duration::from_secs(5);
+
 /// More threads than this only take turns: a front thread answers tens of thousands of calls a second.
 const MOST_FRONT_THREADS: usize = 4;
 
@@ -119,7 +123,8 @@ impl Application {
         self.port
     }
 
-    /// Serves until SIGTERM or SIGINT; then requests in flight finish, and nothing new begins.
+    /// Serves until SIGTERM or SIGINT; then, once a balancer has had time to notice, nothing new begins and
+    /// requests in flight finish.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -130,8 +135,12 @@ impl Application {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            tracing::info!("stopping: requests in flight may finish");
             service.stopping.store(true, Ordering::Relaxed);
+            if service.watch.is_kept() {
+                tracing::info!("stopping: not ready any more, until the balancer has noticed");
+                tokio::time::sleep(NOTICE).await;
+            }
+            tracing::info!("stopping: requests in flight may finish");
             handle.stop(true).await;
         });
         let outcome = self.server.await.context("the server failed");

@@ -5,6 +5,7 @@
 mod database;
 mod deploy;
 mod follow;
+mod import;
 mod name;
 mod object;
 mod postgres;
@@ -250,9 +251,10 @@ impl Shared {
         match &self.state().database {
             Standing::Open(database) | Standing::Away(_, Some(database)) => Ok(database.clone()),
             Standing::Away(trouble, None) => Err(trouble.clone()),
-            Standing::Unknown => {
-                Err(Trouble::new(Kind::Unreachable, format!("{} is being opened", self.settings.location.place())))
-            }
+            Standing::Unknown => Err(Trouble::new(
+                Kind::Unreachable,
+                format!("{} is being opened", self.settings.location.place()),
+            )),
         }
     }
 }

@@ -13,7 +13,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 pub use buffer::flush;
-pub use request::{Record, RequestSpan, What, Work};
+pub use request::{Record, RequestSpan, Rows, What, Work};
 
 /// How a line is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
-//! Functions on both servers: TabPy gets them from its own client, this server finds them in its folder.
+//! Functions on both servers: TabPy gets them from its own client, this server by HTTP.
 
-use std::path::Path;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -32,21 +33,16 @@ else:
     sys.exit("the functions were not loaded")
 "#;
 
-/// Writes the files of functions that this server publishes.
-pub(crate) fn write(folder: &Path, count: usize) -> Result<()> {
-    std::fs::create_dir(folder)?;
-    for number in 0..count {
-        std::fs::write(folder.join(format!("add_one_{number}.py")), case::function(number))?;
-    }
-    Ok(())
-}
-
 /// Returns when the server has its functions.
 pub(crate) fn deploy(server: &Server, product: Product, count: usize) -> Result<()> {
     if count == 0 {
         return Ok(());
     }
-    if product == Product::TabPy {
+    if product == Product::Ours {
+        for number in 0..count {
+            put(server, number)?;
+        }
+    } else {
         let sources: Vec<String> = (0..count).map(case::function).collect();
         let output = Command::new(package_folder().join(".venv-tabpy/bin/python"))
             .args(["-c", DEPLOY, &format!("http://{}/", server.address), &serde_json::to_string(&sources)?])
@@ -56,9 +52,21 @@ pub(crate) fn deploy(server: &Server, product: Product, count: usize) -> Result<
     wait_for(server)
 }
 
+fn put(server: &Server, number: usize) -> Result<()> {
+    let line = format!("PUT /functions/add_one_{number}");
+    let mut stream = TcpStream::connect(server.address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.write_all(&server.request_to(&line, &case::function(number)))?;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer)?;
+    let status = String::from_utf8_lossy(&answer);
+    ensure!(status.starts_with("HTTP/1.1 20"), "{line}: {status}");
+    Ok(())
+}
+
 fn wait_for(server: &Server) -> Result<()> {
     let (content, limit) = (Content::Query, Duration::from_secs(60));
-    let request = server.request(content.path(), &content.body());
+    let request = server.request_to(&format!("POST {}", content.path()), &content.body(false));
     let exchange = Exchange { address: server.address, request: &request, answer: &content.answer() };
     let once = Load { connections: 1, time: Duration::ZERO, least: 1 };
     let began = Instant::now();

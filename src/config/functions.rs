@@ -27,7 +27,8 @@ pub(super) fn settings(sources: &Sources, raw: &Raw, state_path: &Path) -> anyho
 
 fn location(sources: &Sources, raw: &Raw, state_path: &Path) -> anyhow::Result<Location> {
     let connections = Value::new(sources, "TABPY_DATABASE_CONNECTIONS", &raw.tabpy_database_connections);
-    let connections = connections.integer(1, 1000)?.map_or(4, |count| u32::try_from(count).unwrap_or(u32::MAX));
+    let connections =
+        connections.integer(1, 1000)?.map_or(4, |count| u32::try_from(count).unwrap_or(u32::MAX));
     let Some(url) = raw.database_url.as_deref() else { return Ok(Location::Sqlite(state_path.join(FILE))) };
     match Address::parse(url.trim()) {
         Some(address) => Ok(Location::Postgres { address, connections }),

@@ -43,7 +43,9 @@ pub(super) async fn status(service: web::Data<Service>) -> HttpResponse {
 pub(super) async fn one(name: web::Path<String>, service: web::Data<Service>) -> Handled {
     let view = service.store.view();
     let Some(function) = view.get(&name) else {
-        return Err(Failure::new(404, "Unknown endpoint").info(format!("Endpoint {name} is not found")).into());
+        return Err(Failure::new(404, "Unknown endpoint")
+            .info(format!("Endpoint {name} is not found"))
+            .into());
     };
     let mut body = Vec::new();
     listing::endpoint(&function.current, &mut body);
@@ -109,18 +111,13 @@ pub(super) fn missing(name: &str) -> Failure {
     Failure::new(404, format!("endpoint {name} does not exist."))
 }
 
-async fn read(
-    request: &HttpRequest,
-    payload: web::Payload,
-    service: &Service,
-) -> Result<Given, Failure> {
+async fn read(request: &HttpRequest, payload: web::Payload, service: &Service) -> Result<Given, Failure> {
     let body = body::read(request, payload, service.max_request_bytes, service.gzip).await?;
     if body.is_empty() {
         return Err(Failure::new(400, "Input body cannot be empty"));
     }
-    let undecodable = |error: serde_json::Error| {
-        Failure::new(400, "Failed to decode input body").info(error.to_string())
-    };
+    let undecodable =
+        |error: serde_json::Error| Failure::new(400, "Failed to decode input body").info(error.to_string());
     let raw: &RawValue = serde_json::from_slice(&body).map_err(undecodable)?;
     if !raw.get().starts_with('{') {
         return Err(Failure::new(400, "name is required to add an endpoint."));
@@ -176,8 +173,11 @@ async fn describe(
     let name = FunctionName::new(name).ok_or_else(|| missing(name))?;
     match kind(&given, Some(before))? {
         kind if kind != before.current.kind() => {
-            return Err(Failure::new(400, format!("Error when changing TabPy state: endpoint {name} is no {kind}."))
-                .info("Set should_update_version to true to replace it."));
+            return Err(Failure::new(
+                400,
+                format!("Error when changing TabPy state: endpoint {name} is no {kind}."),
+            )
+            .info("Set should_update_version to true to replace it."));
         }
         "alias" => {}
         _ => {
@@ -197,7 +197,11 @@ fn src_path(given: &Given, name: &FunctionName) -> Result<String, Failure> {
             };
             // The state path may have other letters in it than TabPy takes in a path.
             let odd = path.chars().any(|letter| !plain(letter) && letter.is_ascii());
-            if odd { Err(Failure::new(400, format!("Invalid source path for endpoint {name}"))) } else { Ok(path.clone()) }
+            if odd {
+                Err(Failure::new(400, format!("Invalid source path for endpoint {name}")))
+            } else {
+                Ok(path.clone())
+            }
         }
         None | Some(Value::Null) => Err(Failure::new(400, "src_path is required to add/update an endpoint.")),
         Some(Value::String(_)) => Err(Failure::new(400, "src_path is required to add/update an endpoint.")),
@@ -248,7 +252,9 @@ fn text(given: &Option<Value>, what: &str) -> Result<Option<String>, Failure> {
     match given {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(Failure::new(400, format!("Error when changing TabPy state: {what} must be a string."))),
+        Some(_) => {
+            Err(Failure::new(400, format!("Error when changing TabPy state: {what} must be a string.")))
+        }
     }
 }
 

@@ -10,8 +10,8 @@ use super::service::Service;
 use super::{Handled, answer, body, client, details};
 use crate::config::Timeout;
 use crate::failure::Failure;
-use crate::pool::{Answer, Job, Trouble};
-use crate::telemetry::{Record, What, Work};
+use crate::pool::{Answer, Body, Job, Trouble};
+use crate::telemetry::{Record, Rows, What, Work};
 use crate::wire::Task;
 
 /// What a client wants of a worker.
@@ -78,6 +78,11 @@ pub(super) async fn work(
     let answer = match outcome {
         Ok(answer) => answer,
         Err(trouble) => {
+            let begun = trouble.begun();
+            let work = begun.map(|begun| Work { worker: begun.worker, queued: begun.queued, rows: None });
+            if let Some(record) = request.extensions_mut().get_mut::<Record>() {
+                record.work = work;
+            }
             let failure = failure(trouble, &timeout.text);
             tracing::warn!(status = failure.status, info = failure.info, "{}", failure.message);
             remember(request, What { kind: failure.message.clone(), line: None });
@@ -88,8 +93,7 @@ pub(super) async fn work(
         record.work = Some(Work {
             worker: answer.worker,
             queued: answer.queued,
-            rows_in: answer.rows_in,
-            rows_out: answer.rows_out,
+            rows: Some(Rows { taken: answer.rows_in, given: answer.rows_out }),
         });
     }
     if !answer.fits {
@@ -101,8 +105,8 @@ pub(super) async fn work(
              results\")"
         );
     }
-    if answer.status >= 400 {
-        remember(request, log_error(answer.status, &answer.body));
+    if let (400.., Body::Whole(body)) = (answer.status, &answer.body) {
+        remember(request, log_error(answer.status, body));
     }
     Ok(answer)
 }

@@ -69,7 +69,8 @@ pub(super) async fn put(
     let limit = service.store.max_function_bytes();
     let body = body::read(&request, payload, limit, service.gzip).await;
     // The words for other requests name another setting.
-    let body = body.map_err(|failure| if failure.status == 413 { store::too_large(limit) } else { failure })?;
+    let body =
+        body.map_err(|failure| if failure.status == 413 { store::too_large(limit) } else { failure })?;
     let name = named(&name)?;
     if body.is_empty() {
         return Err(Failure::new(400, "The function is missing.")

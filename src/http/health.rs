@@ -1,6 +1,9 @@
-//! What a platform asks: is the process alive, and can it take requests. Neither waits for Python.
+//! What a platform asks: is the process alive, and can it take requests. Neither waits for Python. Whoever
+//! keeps asking the second decides by it where calls go, and has to hear that the server is about to stop.
 
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use actix_web::{HttpResponse, web};
 
@@ -8,6 +11,40 @@ use super::Handled;
 use super::answer::json;
 use super::service::Service;
 use crate::failure::Failure;
+
+/// Less far apart are the questions of one who waits for the start.
+const LEAST_INTERVAL: Duration = Duration::from_millis(500);
+
+/// A balancer that has asked nothing for so long has gone.
+const FORGOTTEN: Duration = Duration::from_secs(30);
+
+/// Whether somebody keeps asking for readiness.
+#[derive(Debug, Default)]
+pub struct Watch(Mutex<Option<Asked>>);
+
+#[derive(Debug)]
+struct Asked {
+    first: Instant,
+    last: Instant,
+}
+
+impl Watch {
+    /// Whether calls go on coming until whoever asks has heard that the server is not ready any more.
+    pub fn is_kept(&self) -> bool {
+        let asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.as_ref().is_some_and(|asked| {
+            asked.last - asked.first >= LEAST_INTERVAL && asked.last.elapsed() < FORGOTTEN
+        })
+    }
+
+    fn said_yes(&self) {
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let first =
+            asked.as_ref().filter(|asked| now - asked.last < FORGOTTEN).map_or(now, |asked| asked.first);
+        *asked = Some(Asked { first, last: now });
+    }
+}
 
 pub(super) async fn alive() -> HttpResponse {
     json(200, "{\"status\": \"alive\"}")
@@ -23,7 +60,11 @@ pub(super) async fn ready(service: web::Data<Service>) -> Handled {
         return Err(Failure::new(503, "No Python worker is ready.").info(reason).retry_after(1).into());
     }
     if let Some(complaint) = service.store.complaint() {
-        return Err(Failure::new(503, "Not all functions are at hand.").info(complaint).retry_after(1).into());
+        return Err(Failure::new(503, "Not all functions are at hand.")
+            .info(complaint)
+            .retry_after(1)
+            .into());
     }
+    service.watch.said_yes();
     Ok(json(200, "{\"status\": \"ready\"}"))
 }

@@ -15,6 +15,7 @@ use bytes::Bytes;
 
 use super::answer::json;
 use super::bodies::Bodies;
+use super::health::Watch;
 use crate::config::{Config, Timeout};
 use crate::credentials::Credentials;
 use crate::failure::write_json_string;
@@ -36,6 +37,7 @@ pub struct Service {
     pub admission: Admission,
     /// Set when the server begins to stop.
     pub stopping: AtomicBool,
+    pub watch: Watch,
     /// The newest generation of deployed functions.
     generation: Arc<AtomicU64>,
     pub(super) started: Instant,
@@ -96,6 +98,7 @@ impl Service {
             python: config.python.executable.clone(),
             most_workers: config.pool.max_workers,
             worker_memory_bytes: config.pool.worker_memory_bytes,
+            watch: Watch::default(),
             name: service.name.clone(),
             subdirectory: service.subdirectory.clone(),
             state_path: service.state_path.clone(),

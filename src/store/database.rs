@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgListener, PgPool};
 use sqlx::sqlite::SqlitePool;
 use sqlx::{Row as _, SqlSafeStr as _};
@@ -172,13 +172,11 @@ impl Database {
         let outcome = match &database.pool {
             _ if !writable => Ok(()),
             Pool::Sqlite(pool) => migrator(include_str!("../../migrations/sqlite/0001_functions.sql")).run(pool).await,
-            Pool::Postgres(pool) => {
-                migrator(include_str!("../../migrations/postgres/0001_functions.sql")).run(pool).await
-            }
+            Pool::Postgres(pool) => migrate(pool).await,
         };
         if let Err(error) = outcome {
             let error = match error {
-                sqlx::migrate::MigrateError::Execute(error) => error,
+                MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error,
                 other => sqlx::Error::Migrate(Box::new(other)),
             };
             let trouble = database.trouble(&error);
@@ -367,6 +365,17 @@ impl Location {
             Self::Postgres { address, .. } => address.place(),
         }
     }
+}
+
+/// In one transaction, which instances that start together begin one after the other.
+async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
+    let mut transaction = pool.begin().await?;
+    // A lock of the transaction's own also holds where a pooler hands connections round.
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtext('tabpy_migrations'))").execute(&mut *transaction).await?;
+    let mut migrator = migrator(include_str!("../../migrations/postgres/0001_functions.sql"));
+    migrator.set_locking(false).run(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(())
 }
 
 fn migrator(sql: &'static str) -> Migrator {

@@ -26,10 +26,18 @@ pub struct Deploy {
 /// What it is.
 pub enum New {
     /// With the minor version of Python that made it, where that is known.
-    Archive { object: Object, python: Option<String> },
+    Archive {
+        object: Object,
+        python: Option<String>,
+    },
     /// With the function's name in it, where that is given.
-    Source { object: Object, function: Option<String> },
-    Alias { target: String },
+    Source {
+        object: Object,
+        function: Option<String>,
+    },
+    Alias {
+        target: String,
+    },
 }
 
 /// What is said of a function beside what it says itself; and who says so.
@@ -74,7 +82,9 @@ pub(super) async fn deploy(shared: Arc<Shared>, deploy: Deploy) -> Result<Functi
     let view = shared.view();
     let existing = view.get(name.as_str());
     match (existing, expected) {
-        (Some(_), Expected::Nothing) => return Err(Failure::new(400, format!("endpoint {name} already exists."))),
+        (Some(_), Expected::Nothing) => {
+            return Err(Failure::new(400, format!("endpoint {name} already exists.")));
+        }
         (None, Expected::AnOlderVersion) => return Err(missing(&name)),
         _ => {}
     }
@@ -99,9 +109,11 @@ pub(super) async fn deploy(shared: Arc<Shared>, deploy: Deploy) -> Result<Functi
     outcome.map_err(|stopped| match stopped {
         Stopped::Failure(failure) => failure,
         Stopped::NotLoaded(reason) => {
-            tracing::warn!(name = name.as_str(), version, "not deployed, it does not load: {reason}");
+            // The reason may quote the source, which is nothing for a log.
+            tracing::warn!(name = name.as_str(), version, "not deployed: it does not load, /status tells why");
             let kept = if existing.is_some() { " The version before is still in force." } else { "" };
-            Failure::new(422, format!("LoadFailed: endpoint {name} was not deployed.")).info(format!("{reason}{kept}"))
+            Failure::new(422, format!("LoadFailed: endpoint {name} was not deployed."))
+                .info(format!("{reason}{kept}"))
         }
     })
 }
@@ -160,7 +172,8 @@ async fn try_and_keep(
         version,
         content,
         about: changed(about, &change),
-        uuid: uuid().map_err(|error| Failure::new(500, "There are no random numbers.").info(error.to_string()))?,
+        uuid: uuid()
+            .map_err(|error| Failure::new(500, "There are no random numbers.").info(error.to_string()))?,
         size: object.as_ref().map_or(0, Object::size),
         deployed_by: change.user.as_deref().map(str::to_owned),
         creation_time: before.map_or(time, |function| function.current.creation_time),
@@ -263,7 +276,8 @@ pub(super) async fn roll_back(
     })?;
     let mut stored = Stored::clone(old);
     stored.version = function.current.version.saturating_add(1);
-    stored.uuid = uuid().map_err(|error| Failure::new(500, "There are no random numbers.").info(error.to_string()))?;
+    stored.uuid =
+        uuid().map_err(|error| Failure::new(500, "There are no random numbers.").info(error.to_string()))?;
     stored.deployed_by = user.as_deref().map(str::to_owned);
     stored.deployed_time = now();
     stored.last_modified_time = stored.deployed_time;
@@ -310,7 +324,11 @@ pub(super) async fn remove(
     Ok(())
 }
 
-pub(super) async fn staged(shared: &Shared, name: &FunctionName, src_path: String) -> Result<Object, Failure> {
+pub(super) async fn staged(
+    shared: &Shared,
+    name: &FunctionName,
+    src_path: String,
+) -> Result<Object, Failure> {
     let (state_path, most) = (shared.settings.state_path.clone(), shared.settings.max_function_bytes);
     let reading = tokio::task::spawn_blocking(move || {
         let below = staging::below(&state_path, &src_path)?;
@@ -320,7 +338,11 @@ pub(super) async fn staged(shared: &Shared, name: &FunctionName, src_path: Strin
     read.map_err(|refused| refusal(name, refused, most))
 }
 
-pub(super) fn check_staging_path(shared: &Shared, name: &FunctionName, src_path: &str) -> Result<(), Failure> {
+pub(super) fn check_staging_path(
+    shared: &Shared,
+    name: &FunctionName,
+    src_path: &str,
+) -> Result<(), Failure> {
     let checked = staging::below(&shared.settings.state_path, src_path);
     checked.map(drop).map_err(|refused| refusal(name, refused, shared.settings.max_function_bytes))
 }
@@ -410,7 +432,10 @@ fn changed(mut about: About, change: &Change) -> About {
 
 fn check_target(view: &View, name: &FunctionName, target: &str) -> Result<(), Failure> {
     if target == name.as_str() || view.would_loop(name.as_str(), target) {
-        return Err(Failure::new(400, format!("Error when changing TabPy state: alias {name} would lead back to itself.")));
+        return Err(Failure::new(
+            400,
+            format!("Error when changing TabPy state: alias {name} would lead back to itself."),
+        ));
     }
     if view.get(target).is_none() {
         return Err(Failure::new(400, "Error when changing TabPy state: target endpoint is not valid.")
@@ -467,8 +492,11 @@ fn in_force(shared: &Shared, name: &str, change: impl FnOnce(&mut State)) -> Res
     });
     if let Err(error) = changed {
         tracing::error!(name, "the index of functions could not be written: {error}");
-        return Err(Failure::new(507, format!("endpoint {name} is kept, but cannot be called from here yet."))
-            .info(format!("There is no room for it beside the server's temporary files (TMPDIR): {error}.")));
+        return Err(Failure::new(
+            507,
+            format!("endpoint {name} is kept, but cannot be called from here yet."),
+        )
+        .info(format!("There is no room for it beside the server's temporary files (TMPDIR): {error}.")));
     }
     let function = shared.view().get(name).cloned();
     function.ok_or_else(|| Failure::new(409, format!("endpoint {name} was removed meanwhile.")))

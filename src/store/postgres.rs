@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use sqlx::ConnectOptions as _;
+use sqlx::{ConnectOptions as _, Executor as _};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
 
 use super::database::PATIENCE;
@@ -42,7 +42,8 @@ impl Address {
             .statement_cache_capacity(0)
             .disable_statement_logging();
         let signs_in = rest.split(['/', '?']).next().and_then(|place| place.rsplit_once('@'));
-        let password = signs_in.and_then(|(user, _)| user.split_once(':')).map(|(_, password)| password.to_owned());
+        let password =
+            signs_in.and_then(|(user, _)| user.split_once(':')).map(|(_, password)| password.to_owned());
         Some(Self { options, password: password.map(Secret::new) })
     }
 
@@ -62,6 +63,10 @@ impl Address {
         PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(PATIENCE)
+            .after_connect(|connection, _| {
+                // It would tell each time that a table is there already.
+                Box::pin(async { connection.execute("SET client_min_messages TO warning").await.map(drop) })
+            })
             .connect_lazy_with(self.options.clone())
     }
 }

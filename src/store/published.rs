@@ -26,7 +26,9 @@ pub(super) async fn publish(shared: Arc<Shared>) {
     let most = shared.settings.max_function_bytes;
     let (sources, broken) = match read(&path, most) {
         Ok(found) => found,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !shared.settings.functions_path_is_set => {
+        Err(error)
+            if error.kind() == std::io::ErrorKind::NotFound && !shared.settings.functions_path_is_set =>
+        {
             (Vec::new(), Vec::new())
         }
         Err(error) => {
@@ -62,12 +64,8 @@ pub(super) async fn publish(shared: Arc<Shared>) {
 
 async fn try_out(shared: &Arc<Shared>, source: &Source) -> Result<Vec<Published>, String> {
     shared.shelve(source.object.clone()).await.map_err(|error| error.to_string())?;
-    let trial = Trial {
-        object: source.object.id().to_owned(),
-        kind: Kind::Source,
-        function: None,
-        python: None,
-    };
+    let trial =
+        Trial { object: source.object.id().to_owned(), kind: Kind::Source, function: None, python: None };
     let tried = shared.workers.try_out(&trial).await.map_err(|error| error.reason)?;
     if tried.functions.is_empty() {
         return Err("it publishes nothing: it has no public function at its top level".to_owned());
@@ -81,7 +79,11 @@ fn take(shared: &Shared, source: &Source, functions: Vec<Published>) {
         let Some(function) = published.function.clone() else { continue };
         let name = published.name.clone().unwrap_or_else(|| function.clone());
         if FunctionName::new(&name).is_none() {
-            refuse(shared, &source.stem, format!("{function} cannot be published as {name:?}: {WHAT_A_NAME_TAKES}"));
+            refuse(
+                shared,
+                &source.stem,
+                format!("{function} cannot be published as {name:?}: {WHAT_A_NAME_TAKES}"),
+            );
             continue;
         }
         let taken = shared.state().published.get(&name).map(|(file, _)| file.clone());

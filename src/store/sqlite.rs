@@ -31,14 +31,16 @@ pub(super) fn pool(path: &Path) -> Result<(SqlitePool, bool), Trouble> {
         options.immutable(true)
     };
     // Writing takes turns anyway; a second connection reads meanwhile.
-    let pool = SqlitePoolOptions::new().max_connections(2).acquire_timeout(PATIENCE).connect_lazy_with(options);
+    let pool =
+        SqlitePoolOptions::new().max_connections(2).acquire_timeout(PATIENCE).connect_lazy_with(options);
     Ok((pool, writable))
 }
 
 /// Whether it can be written.
 fn make(path: &Path) -> Result<bool, Trouble> {
     let absent = |error: std::io::Error| {
-        let full = matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+        let full =
+            matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
         Trouble::new(
             if full { Kind::Full } else { Kind::Absent },
             format!(

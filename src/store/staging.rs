@@ -47,7 +47,9 @@ pub(super) fn below(state_path: &Path, src_path: &str) -> Result<PathBuf, Refuse
         // The state path may have been given through a link.
         Err(_) => {
             let known = path.ancestors().find(|ancestor| ancestor.ends_with(FOLDER)).ok_or_else(outside)?;
-            if known.canonicalize().ok() != folder(state_path).canonicalize().ok() || known.canonicalize().is_err() {
+            if known.canonicalize().ok() != folder(state_path).canonicalize().ok()
+                || known.canonicalize().is_err()
+            {
                 return Err(outside());
             }
             own = path.strip_prefix(known).map_err(|_| outside())?.to_owned();
@@ -67,11 +69,19 @@ pub(super) fn read(state_path: &Path, below: &Path, most: usize) -> Result<Objec
     for part in below.components() {
         folder = open(&folder, Path::new(part.as_os_str()), OFlags::DIRECTORY)?;
     }
+    files(folder, most)
+}
+
+/// The same of a folder that is the server's own.
+pub(super) fn read_folder(folder: &Path, most: usize) -> Result<Object, Refused> {
+    files(open(CWD, folder, OFlags::DIRECTORY)?, most)
+}
+
+fn files(folder: OwnedFd, most: usize) -> Result<Object, Refused> {
     let mut files = BTreeMap::new();
     let mut left = most;
     gather(folder, "", 0, &mut left, &mut files)?;
-    Object::of_files(files)
-        .ok_or_else(|| Refused::Invalid("there is no pickle_archive in it".to_owned()))
+    Object::of_files(files).ok_or_else(|| Refused::Invalid("there is no pickle_archive in it".to_owned()))
 }
 
 /// Removes what lies there for a function. Nothing comes of it if that cannot be done.
@@ -121,7 +131,8 @@ fn gather(
 
 /// A file's content, if nobody has changed it meanwhile.
 fn whole(file: OwnedFd, path: &str, most: usize) -> Result<Bytes, Refused> {
-    let stamp = |about: rustix::fs::Stat| (about.st_size, about.st_mtime, about.st_mtime_nsec, about.st_nlink);
+    let stamp =
+        |about: rustix::fs::Stat| (about.st_size, about.st_mtime, about.st_mtime_nsec, about.st_nlink);
     let before = fstat(&file).map_err(trouble)?;
     if before.st_nlink > 1 {
         return Err(Refused::Invalid(format!("{path} in it is a link")));
@@ -178,7 +189,12 @@ mod tests {
         let below = |path: &str| below(state.path(), path);
         assert_eq!(below(&text("staging/endpoints/add/1")), Ok(PathBuf::from("endpoints/add/1")));
         for path in [
-            "staging", "staging/", "staging/../state.ini", "staging/endpoints/../../x", "other/staging/x", "x",
+            "staging",
+            "staging/",
+            "staging/../state.ini",
+            "staging/endpoints/../../x",
+            "other/staging/x",
+            "x",
         ] {
             assert!(below(&text(path)).is_err(), "{path}");
         }
@@ -204,10 +220,7 @@ mod tests {
         assert_eq!(object.files().keys().collect::<Vec<_>>(), ["more/data", "pickle_archive"]);
         assert_eq!(object.size(), 8);
         assert_eq!(read(7).unwrap_err(), Refused::TooLarge);
-        assert_eq!(
-            super::read(state.path(), Path::new("endpoints/add/2"), 9).unwrap_err(),
-            Refused::Missing
-        );
+        assert_eq!(super::read(state.path(), Path::new("endpoints/add/2"), 9).unwrap_err(), Refused::Missing);
 
         fs::hard_link(place.join("more/data"), state.path().join("other")).unwrap();
         invalid(read(100), "is a link");

@@ -34,7 +34,9 @@ impl Trouble {
     pub(super) fn of(error: &sqlx::Error, place: &str, secret: Option<&str>) -> Self {
         let kind = match error {
             sqlx::Error::Database(error) => of_database(error.as_ref()),
-            sqlx::Error::Migrate(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Kind::Broken,
+            sqlx::Error::Migrate(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+                Kind::Broken
+            }
             _ => Kind::Unreachable,
         };
         let mut said = match error {
@@ -46,8 +48,12 @@ impl Trouble {
             said = said.replace(secret, "(hidden)");
         }
         let advice = match kind {
-            Kind::Full => ". Make room on its disk, or name another place with TABPY_STATE_PATH or DATABASE_URL",
-            Kind::ReadOnly => ". Let the server write it, or name another place with TABPY_STATE_PATH or DATABASE_URL",
+            Kind::Full => {
+                ". Make room on its disk, or name another place with TABPY_STATE_PATH or DATABASE_URL"
+            }
+            Kind::ReadOnly => {
+                ". Let the server write it, or name another place with TABPY_STATE_PATH or DATABASE_URL"
+            }
             Kind::Broken => ". Put a backup in its place, or move it away to begin with an empty one",
             Kind::Unreachable | Kind::Absent => "",
         };

@@ -31,7 +31,9 @@ pub struct Function {
 pub enum Origin {
     Deployed,
     /// A file of the functions' folder.
-    Folder { file: String },
+    Folder {
+        file: String,
+    },
 }
 
 /// Whether a version is known to load here.

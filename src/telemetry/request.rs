@@ -38,8 +38,15 @@ pub struct What {
 pub struct Work {
     pub worker: u64,
     pub queued: Duration,
-    pub rows_in: u32,
-    pub rows_out: u32,
+    /// None where there was no answer.
+    pub rows: Option<Rows>,
+}
+
+/// The longest argument, and the answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows {
+    pub taken: u32,
+    pub given: u32,
 }
 
 /// Builds the root span; see the fields in [`crate::telemetry`].
@@ -90,6 +97,7 @@ impl RootSpanBuilder for RequestSpan {
         }
         note(request, status, record);
         let work = record.work;
+        let rows = work.and_then(|work| work.rows);
         // A field without a value is left out of the line.
         tracing::info!(
             method,
@@ -102,8 +110,8 @@ impl RootSpanBuilder for RequestSpan {
             duration_ms,
             queue_ms = work.map(|work| milliseconds(work.queued)),
             worker = work.map(|work| work.worker),
-            rows_in = work.map(|work| work.rows_in),
-            rows_out = work.map(|work| work.rows_out),
+            rows_in = rows.map(|rows| rows.taken),
+            rows_out = rows.map(|rows| rows.given),
             "answered"
         );
     }

@@ -40,3 +40,64 @@ fn a_failure_is_logged_once_with_its_request_and_without_the_users_text() {
     assert_eq!(server.log().matches("ValueError").count(), 1, "{}", server.log());
     assert!(!server.log().contains("customer-4711"), "{}", server.log());
 }
+
+/// The fields of the line that says how a request went.
+fn answered(server: &Server, id: &str) -> serde_json::Map<String, Value> {
+    let line = server.wait_for_line(id, |line| line.contains(id) && line.contains("duration_ms"));
+    let Value::Object(event) = serde_json::from_str(&line).unwrap() else { panic!("{line}") };
+    event
+}
+
+#[test]
+fn a_calls_line_tells_who_what_where_and_how_long() {
+    let server = Server::builder()
+        .env("TABPY_LOG_FORMAT", "json")
+        .env("TABPY_TRUST_PROXY", "true")
+        .env("TABPY_USERNAME", "ada")
+        .env("TABPY_PASSWORD", "countess")
+        .env("TABPY_EVALUATE_TIMEOUT", "1")
+        .start()
+        .ready();
+    let call = |id: &str, script: &str| {
+        let request = Request::evaluate(script, &json!({"_arg1": ["customer-4711", "b", "c"]}))
+            .header("X-Request-Id", id)
+            .header("X-Forwarded-For", "203.0.113.9")
+            .header("TabPy-Client", "Tableau Server 2026.2")
+            .header("TabPy-User", "Zo\u{eb}")
+            .login("ada", "countess");
+        server.send(&request)
+    };
+    call("id-right", "return len(_arg1)").is(200, "3");
+    let fields = answered(&server, "id-right");
+    for (name, value) in [
+        ("method", json!("POST")),
+        ("path", json!("/evaluate")),
+        ("status", json!(200)),
+        ("user", json!("ada")),
+        ("client", json!("Tableau Server 2026.2")),
+        ("tableau_user", json!("Zo\u{eb}")),
+        ("rows_in", json!(3)),
+        ("rows_out", json!(1)),
+    ] {
+        assert_eq!(fields.get(name), Some(&value), "{name} in {fields:?}");
+    }
+    for name in ["duration_ms", "queue_ms", "worker"] {
+        assert!(fields.get(name).is_some_and(Value::is_number), "{name} in {fields:?}");
+    }
+    // The address is a detail.
+    assert!(!fields.contains_key("caller"), "{fields:?}");
+    // Also where no answer came: which worker had it, and what of the time was spent waiting.
+    for (id, script, status) in
+        [("id-slow", "while True: pass", 408), ("id-dead", "import os\nos._exit(3)", 500)]
+    {
+        call(id, script).error(status);
+        let fields = answered(&server, id);
+        assert_eq!(fields.get("status"), Some(&json!(status)));
+        assert!(fields.get("worker").is_some_and(Value::is_number), "{fields:?}");
+        assert!(fields.get("queue_ms").is_some_and(Value::is_number), "{fields:?}");
+        assert!(!fields.contains_key("rows_out"), "{fields:?}");
+    }
+    for secret in ["customer-4711", "countess", "while True"] {
+        assert!(!server.log().contains(secret), "{}", server.log());
+    }
+}

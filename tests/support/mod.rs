@@ -7,10 +7,13 @@
 
 pub mod client;
 pub mod orders;
+pub mod postgres;
 pub mod processes;
 pub mod server;
+pub mod tabpy;
 
 pub use client::{Connection, Request, Response, basic};
+pub use postgres::Postgres;
 pub use server::{Builder, Exit, Server};
 
 use std::time::{Duration, Instant};

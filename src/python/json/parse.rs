@@ -4,6 +4,7 @@
 #![expect(unsafe_code, reason = "objects are built through CPython's C API, without a check per element")]
 
 mod cache;
+mod decimal;
 mod number;
 mod scan;
 mod text;

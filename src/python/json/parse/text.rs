@@ -50,24 +50,26 @@ impl Parser<'_, '_> {
 
     fn unescape(&mut self, characters: &mut Vec<u32>) -> Result<(), Unfit> {
         loop {
-            // Escapes often stand side by side.
-            while self.peek() == Some(b'\\') {
-                self.at += 1;
-                characters.push(self.escape()?);
-            }
-            let rest = &self.input[self.at..];
-            let plain = scan::plain(rest);
-            characters.extend(rest[..plain].iter().copied().map(u32::from));
-            self.at += plain;
-            match rest.get(plain) {
+            match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
                     return Ok(());
                 }
-                Some(b'\\') => {}
+                Some(b'\\') => {
+                    self.at += 1;
+                    let character = self.escape()?;
+                    characters.push(character);
+                }
+                Some(0x20..0x80) => {
+                    let rest = &self.input[self.at..];
+                    let plain = scan::plain(rest);
+                    characters.extend(rest[..plain].iter().copied().map(u32::from));
+                    self.at += plain;
+                }
                 Some(0x80..) => {
-                    let end = scan::within_string(&rest[plain..]);
-                    let run = std::str::from_utf8(&rest[plain..plain + end]).map_err(|_| Unfit)?;
+                    let rest = &self.input[self.at..];
+                    let end = scan::within_string(rest);
+                    let run = std::str::from_utf8(&rest[..end]).map_err(|_| Unfit)?;
                     characters.extend(run.chars().map(u32::from));
                     self.at += end;
                 }

@@ -5,8 +5,11 @@
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::{Outcome, Writer};
+use super::{Outcome, Writer, short};
 use crate::python::json::WriteError;
+
+/// What one character may take.
+const LONGEST_ESCAPE: usize = 12;
 
 /// So many characters are written between two looks at the limit.
 const CHUNK: usize = 4096;
@@ -51,7 +54,7 @@ impl Writer<'_, '_> {
         }
         loop {
             let plain = plain(characters);
-            self.out.extend_from_slice(&characters[..plain]);
+            short::append(self.out, &characters[..plain]);
             let Some(&special) = characters.get(plain) else { return Ok(()) };
             escape(self.out, u32::from(special));
             self.check_limit()?;
@@ -62,7 +65,7 @@ impl Writer<'_, '_> {
     fn wide<Unit: Copy + Into<u32>>(&mut self, characters: &[Unit]) -> Outcome {
         for chunk in characters.chunks(CHUNK) {
             self.check_limit()?;
-            self.out.reserve(6 * chunk.len());
+            self.out.reserve(LONGEST_ESCAPE * chunk.len());
             for &character in chunk {
                 match character.into() {
                     plain @ (0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e) => self.out.push(plain as u8),
