@@ -27,6 +27,13 @@ fuzz_target!(|data: &[u8]| {
         };
         let theirs: String =
             module.call_method1("loads", (PyBytes::new(py, &document),)).unwrap().extract().unwrap();
-        assert_eq!(ours, theirs);
+        // At which call Python's stack ends, and so the words, depends on who called.
+        if !(too_deep(&ours) && too_deep(&theirs)) {
+            assert_eq!(ours, theirs);
+        }
     });
 });
+
+fn too_deep(outcome: &str) -> bool {
+    outcome.starts_with("RecursionError: ")
+}

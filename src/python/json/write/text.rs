@@ -69,6 +69,7 @@ impl Writer<'_, '_> {
             for &character in chunk {
                 match character.into() {
                     plain @ (0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e) => self.out.push(plain as u8),
+                    unit @ 0x80..=0xffff => hexadecimal(self.out, unit),
                     special => escape(self.out, special),
                 }
             }
@@ -77,7 +78,6 @@ impl Writer<'_, '_> {
     }
 }
 
-#[inline]
 fn escape(out: &mut Vec<u8>, character: u32) {
     let short = match character {
         0x22 => b'"',
@@ -97,11 +97,23 @@ fn escape(out: &mut Vec<u8>, character: u32) {
     out.extend_from_slice(&[b'\\', short]);
 }
 
+/// Two hexadecimal digits for each byte.
+const DIGITS: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
+
 #[inline]
 fn hexadecimal(out: &mut Vec<u8>, unit: u32) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |shift: u32| DIGITS[(unit >> shift & 0xf) as usize];
-    out.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
+    let [a, b] = DIGITS[(unit >> 8 & 0xff) as usize];
+    let [c, d] = DIGITS[(unit & 0xff) as usize];
+    out.extend_from_slice(&[b'\\', b'u', a, b, c, d]);
 }
 
 /// How many characters at the start are written as they are; eight at a time.
