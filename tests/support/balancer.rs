@@ -24,6 +24,10 @@ impl Balancer {
         for line in example.lines().filter(|line| !line.trim_start().starts_with("server ")) {
             let line = line.replace("bind :9004", &format!("bind 127.0.0.1:{port}"));
             settings += &format!("{line}\n");
+            if line.contains("option httpchk") {
+                // On loopback, a server answers only to that name.
+                settings += "    http-check send hdr Host localhost\n";
+            }
         }
         for server in servers {
             writeln!(settings, "    server tabpy-{server} 127.0.0.1:{server}").unwrap();
