@@ -437,6 +437,11 @@ impl Shared {
     }
 }
 
+/// How a process ended, in words for the one whose function it was: what they say of scripts holds for both.
+pub fn of_function(how: &str) -> String {
+    how.replace("script", "function")
+}
+
 impl Trouble {
     /// The worker that had the request, if one did.
     pub fn begun(&self) -> Option<Begun> {

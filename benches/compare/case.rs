@@ -9,6 +9,8 @@ pub(crate) struct Case {
     pub(crate) connections: usize,
     pub(crate) authenticated: bool,
     pub(crate) content: Content,
+    /// Functions that are deployed before.
+    pub(crate) functions: usize,
     /// How many times as many requests a second as TabPy this server should answer.
     pub(crate) target: Option<f64>,
     /// Which part of the echo's rate it should reach.
@@ -19,6 +21,9 @@ pub(crate) struct Case {
 pub(crate) enum Content {
     /// One number in, one out: most calls of a Tableau view are like this.
     Tiny,
+    /// The same by a deployed function: called by its route, and by a script.
+    Query,
+    QueryInScript,
     /// Two columns of so many rows in, the first one out.
     Rows(Kind, usize),
     /// One column in and out.
@@ -39,16 +44,20 @@ pub(crate) enum Kind {
     Escaped,
 }
 
-use Content::{Column, Numpy, Rows, Tiny};
+use Content::{Column, Numpy, Query, QueryInScript, Rows, Tiny};
 use Kind::{Distinct, Escaped, Floats, Ints, Repeated};
 
 #[rustfmt::skip]
-pub(crate) const CASES: [Case; 18] = [
+pub(crate) const CASES: [Case; 22] = [
     case("tiny, 1 connection", 1, false, Tiny, None, Some(0.50)),
     case("tiny, 8 connections", 8, false, Tiny, None, None),
     case("tiny, 32 connections", 32, false, Tiny, Some(60.0), Some(0.45)),
     case("tiny with authentication, 1 connection", 1, true, Tiny, None, None),
     case("tiny with authentication, 32 connections", 32, true, Tiny, Some(450.0), None),
+    with(1, case("query of a function, 1 connection", 1, false, Query, None, None)),
+    with(1, case("query of a function, 8 connections", 8, false, Query, None, None)),
+    with(1, case("tabpy.query in a script, 1 connection", 1, false, QueryInScript, None, None)),
+    with(100, case("tiny beside 100 functions, 1 connection", 1, false, Tiny, None, None)),
     case("10 k floats, 1 connection", 1, false, Rows(Floats, 10_000), None, None),
     case("10 k floats, 8 connections", 8, false, Rows(Floats, 10_000), Some(20.0), None),
     case("10 k ints, 1 connection", 1, false, Rows(Ints, 10_000), None, None),
@@ -75,14 +84,32 @@ const fn case(
     target: Option<f64>,
     echo_target: Option<f64>,
 ) -> Case {
-    Case { name, connections, authenticated, content, target, echo_target }
+    Case { name, connections, authenticated, content, functions: 0, target, echo_target }
+}
+
+const fn with(functions: usize, case: Case) -> Case {
+    Case { functions, ..case }
+}
+
+/// The function that is called is the first one; the others are there.
+pub(crate) fn function(number: usize) -> String {
+    format!("def add_one_{number}(x):\n    return x[0] + 1\n")
 }
 
 impl Content {
+    pub(crate) fn path(self) -> &'static str {
+        if matches!(self, Query) { "/query/add_one_0" } else { "/evaluate" }
+    }
+
     /// `lists` for a server that cannot write arrays.
     pub(crate) fn body(self, lists: bool) -> String {
         match self {
             Tiny => r#"{"script":"return _arg1[0] + 1","data":{"_arg1":[41.5]}}"#.to_owned(),
+            Query => r#"{"data":[[41.5]]}"#.to_owned(),
+            QueryInScript => {
+                r#"{"script":"return tabpy.query('add_one_0', _arg1)['response']","data":{"_arg1":[41.5]}}"#
+                    .to_owned()
+            }
             Rows(kind, rows) => {
                 let mut body = r#"{"script":"return _arg1","data":{"_arg1":["#.to_owned();
                 kind.write_column(&mut body, rows, 1, ",");
@@ -106,9 +133,14 @@ impl Content {
         }
     }
 
+    /// What must come; any byte may stand where this has a zero.
     pub(crate) fn answer(self) -> String {
         match self {
-            Tiny => "42.5".to_owned(),
+            Tiny | QueryInScript => "42.5".to_owned(),
+            Query => {
+                let uuid = "\0".repeat(36);
+                format!(r#"{{"response": 42.5, "version": 1, "model": "add_one_0", "uuid": "{uuid}"}}"#)
+            }
             Rows(kind, rows) | Column(kind, rows) => {
                 let mut answer = "[".to_owned();
                 kind.write_column(&mut answer, rows, 1, ", ");

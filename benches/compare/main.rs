@@ -9,6 +9,7 @@ mod alone;
 mod case;
 mod cold_start;
 mod echo;
+mod functions;
 mod load;
 mod memory;
 mod replacement;
@@ -68,13 +69,15 @@ fn run() -> Result<bool> {
     for case in CASES.iter().filter(|case| case.name.contains(&only)) {
         eprintln!("{}", case.name);
         let servers = Product::ALL.map(|product| {
-            if case.authenticated && !product.has_users() {
+            if case.authenticated && !product.has_users() || case.functions > 0 && !product.has_functions() {
                 return None;
             }
             let outcome = measure(case, product, time);
             report.failures.keep(outcome.with_context(|| format!("{}, {}", case.name, product.name())))
         });
-        let alone = report.failures.keep(alone::measure(&case.content.body(false), time));
+        let scripts = Some(case).filter(|case| case.functions == 0);
+        let alone =
+            scripts.and_then(|case| report.failures.keep(alone::measure(&case.content.body(false), time)));
         report.rows.push(Row { case, servers, alone });
     }
     for connections in CURVE.into_iter().filter(|_| "curve".contains(&only)) {
@@ -119,7 +122,8 @@ fn measure(case: &Case, product: Product, time: Duration) -> Result<Measured> {
     let mut server = Server::start(product, case.authenticated)?;
     server.wait_until_it_answers()?;
     let body = case.content.body(product.wants_lists());
-    let request = server.request(&body);
+    functions::deploy(&server, product, case.functions).context("while deploying functions")?;
+    let request = server.request_to(&format!("POST {}", case.content.path()), &body);
     let answer = if product == Product::Echo { body } else { case.content.answer() };
     let exchange = Exchange { address: server.address, request: &request, answer: &answer };
     let warm_up = Load { connections: case.connections, time: Duration::from_millis(700), least: 2 };

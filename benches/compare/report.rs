@@ -243,7 +243,7 @@ fn write_circumstances(out: &mut String, seconds: f64) -> Result<()> {
     )?;
     writeln!(
         out,
-        "- Tiny: `return _arg1[0] + 1`. Two columns of numbers or one of strings in, `return _arg1`. The array: \
+        "- Tiny: `return _arg1[0] + 1`; a function does the same. Two columns of numbers or one of strings in, `return _arg1`. The array: \
          `numpy.arange(n) / 7`, for the others with `.tolist()`. Memory: proportional set size of all processes of the \
          server, sampled while it warms up and at the end"
     )?;

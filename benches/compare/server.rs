@@ -70,6 +70,11 @@ impl Product {
         matches!(self, Self::TabPy | Self::Quiet | Self::Ours)
     }
 
+    /// Whether functions can be deployed to it.
+    pub(crate) fn has_functions(self) -> bool {
+        self.has_users()
+    }
+
     /// Whether it cannot write numpy's arrays.
     pub(crate) fn wants_lists(self) -> bool {
         self != Self::Ours
@@ -86,6 +91,7 @@ impl Product {
         match self {
             Self::TabPy | Self::Quiet | Self::Ours => {
                 command.env("TABPY_PORT", &port).env("TABPY_STATE_PATH", folder);
+                command.env("TABPY_QUERY_OBJECT_PATH", folder.join("query_objects"));
                 if authenticated {
                     let passwords = folder.join("passwords.txt");
                     fs::write(&passwords, PASSWORDS)?;
@@ -183,11 +189,16 @@ impl Server {
 
     /// The bytes of a `POST /evaluate` as Tableau sends it.
     pub(crate) fn request(&self, body: &str) -> Vec<u8> {
+        self.request_to("POST /evaluate", body)
+    }
+
+    /// The same with another method and path.
+    pub(crate) fn request_to(&self, line: &str, body: &str) -> Vec<u8> {
         let Self { address, .. } = self;
         let authorization = self.authorization.as_deref().unwrap_or_default();
         let length = body.len();
         format!(
-            "POST /evaluate HTTP/1.1\r\nHost: {address}\r\n{authorization}Content-Type: application/json\r\n\
+            "{line} HTTP/1.1\r\nHost: {address}\r\n{authorization}Content-Type: application/json\r\n\
              TabPy-Client: Tableau Desktop 2025.1\r\nTabPy-User: analyst\r\nContent-Length: {length}\r\n\r\n{body}"
         )
         .into_bytes()

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::service::Service;
 use super::{Handled, answer, body, evaluate};
 use crate::failure::Failure;
-use crate::pool::{Body, Trouble};
+use crate::pool::{self, Body, Trouble};
 use crate::wire::Task;
 
 /// An answer ends with `"<uuid>"}`, and each one's uuid is another.
@@ -69,7 +69,9 @@ fn failure(trouble: Trouble, name: &str, timeout: &str) -> Failure {
             format!("User defined function '{name}' timed out. Timeout is set to {timeout} s."),
         )
         .info("TABPY_QUERY_TIMEOUT is the time that a function may take."),
-        Trouble::Died { how, .. } => Failure::new(500, format!("Error querying function '{name}'")).info(how),
+        Trouble::Died { how, .. } => {
+            Failure::new(500, format!("Error querying function '{name}'")).info(pool::of_function(&how))
+        }
         other => other.failure(String::new),
     }
 }

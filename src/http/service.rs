@@ -130,7 +130,8 @@ impl Service {
 
     /// Where deployed functions live, in words.
     pub(super) fn functions_kept(&self) -> String {
-        "nowhere yet".to_owned()
+        let place = self.store.place();
+        self.store.complaint().map_or_else(|| place.to_owned(), |complaint| format!("{place}. {complaint}"))
     }
 
     /// A path without the subdirectory, if it lies below that.

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::exchange::{Done, Lost};
 use super::process::Worker;
-use super::{Job, Pool, starter};
+use super::{Job, Pool, of_function, starter};
 use crate::catalogue::{NotLoaded, Trial, Tried};
 use crate::wire::Task;
 
@@ -36,8 +36,8 @@ impl Pool {
         worker.next_turn();
         match tokio::time::timeout_at(deadline.into(), worker.exchange(&mut job, limits)).await {
             Ok(Ok(Done { reply, body, .. })) => read(reply.status, &body),
-            Ok(Err(Lost::Garbled)) => Err(not_loaded(super::GARBLED.to_owned())),
-            Ok(Err(_)) => Err(not_loaded(worker.how_it_ended().await)),
+            Ok(Err(Lost::Garbled)) => Err(not_loaded(of_function(super::GARBLED))),
+            Ok(Err(_)) => Err(not_loaded(of_function(&worker.how_it_ended().await))),
             Err(_) => {
                 let seconds = limits.trial_timeout.as_secs_f64();
                 Err(not_loaded(format!(

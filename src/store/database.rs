@@ -34,6 +34,7 @@ pub enum Location {
 pub(super) struct Database {
     location: Location,
     pool: Pool,
+    pub(super) writable: bool,
 }
 
 #[derive(Clone)]
@@ -169,7 +170,8 @@ impl Database {
             }
             Location::Postgres { address, connections } => (Pool::Postgres(address.pool(*connections)), true),
         };
-        let database = Self { location: location.clone(), pool };
+        let database = Self { location: location.clone(), pool, writable };
+        database.reach().await?;
         let outcome = match &database.pool {
             _ if !writable => Ok(()),
             Pool::Sqlite(pool) => {
@@ -187,6 +189,14 @@ impl Database {
             return Err(trouble);
         }
         Ok(database)
+    }
+
+    /// Whether it can be talked to, and if not, why.
+    pub(super) async fn reach(&self) -> Result<(), Trouble> {
+        match &self.location {
+            Location::Sqlite(_) => Ok(()),
+            Location::Postgres { address, .. } => address.reach().await.map_err(|error| self.trouble(&error)),
+        }
     }
 
     pub(super) async fn close(&self) {

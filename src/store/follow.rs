@@ -41,7 +41,10 @@ async fn once(shared: &Arc<Shared>, retry: &mut Duration) -> Result<(), Trouble>
         Standing::Unknown | Standing::Away(_, None) => None,
     };
     let database = match known {
-        Some(database) => database,
+        Some(database) => {
+            database.reach().await?;
+            database
+        }
         None => Database::open(&shared.settings.location).await?,
     };
     import(shared, &database).await?;
@@ -167,15 +170,24 @@ async fn prove(shared: Arc<Shared>, stored: Arc<Stored>) {
 }
 
 fn here(shared: &Shared, database: &Database) {
+    let place = shared.settings.location.place();
     let mut state = shared.state();
-    if let Standing::Away(..) = state.database {
-        tracing::info!(place = shared.settings.location.place(), "the store of functions is back");
+    match &state.database {
+        Standing::Open(_) => return,
+        Standing::Away(..) => tracing::info!(place, "the store of functions is back"),
+        Standing::Unknown => {}
+    }
+    if !database.writable {
+        tracing::warn!(place, "the database of functions can only be read: nothing can be deployed");
     }
     state.database = Standing::Open(database.clone());
 }
 
 fn away(shared: &Shared, trouble: Trouble) {
     let mut state = shared.state();
+    if state.stopping {
+        return;
+    }
     let known = match std::mem::take(&mut state.database) {
         Standing::Open(database) => {
             complain(&trouble);

@@ -5,7 +5,11 @@
 use std::net::IpAddr;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
+<<<<<<< HEAD
 use sqlx::{ConnectOptions as _, Executor as _};
+=======
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
+>>>>>>> main
 
 use super::database::PATIENCE;
 use crate::credentials::Secret;
@@ -56,6 +60,14 @@ impl Address {
     /// As it was written in the address.
     pub(super) fn secret(&self) -> Option<&str> {
         self.password.as_ref().map(Secret::reveal)
+    }
+
+    /// Connects once, for the reason why that cannot be done: a pool only says that it took too long.
+    pub(super) async fn reach(&self) -> Result<(), sqlx::Error> {
+        match tokio::time::timeout(PATIENCE, self.options.connect()).await {
+            Ok(connection) => connection?.close().await,
+            Err(_) => Err(sqlx::Error::PoolTimedOut),
+        }
     }
 
     /// Connects when it is needed, and again when a connection is lost.

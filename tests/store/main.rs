@@ -7,8 +7,11 @@ mod support;
 
 mod engine;
 
+mod balanced;
 mod deploying;
+mod folder;
 mod instances;
 mod killing;
 mod outage;
+mod refusals;
 mod stock;

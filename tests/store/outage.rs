@@ -122,6 +122,7 @@ fn a_database_file_that_is_none_is_said_to_be() {
     let path = builder.folder().join("state/functions.sqlite3");
     let server = builder.start();
     server.wait_for_log("the store of functions cannot be used");
+    server.still_works();
     let info = server.get("/readyz").info(503, "Not all functions are at hand.");
     assert!(
         info.contains("functions.sqlite3") && info.contains("not a database") && info.contains("backup"),

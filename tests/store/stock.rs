@@ -74,7 +74,7 @@ fn what_a_tabpy_has_left_is_taken_over_once(engine: &mut Engine) {
         (&json!("Zählt zwei Zahlen.\n\nAuch größere."), &json!("{'x': 1}"))
     );
     assert_eq!(query(&server, "add", &json!([2, 3])).json()["response"], json!([3, 5]));
-    assert_eq!(versions(&server, "add"), [3, 2]);
+    assert_eq!(versions(&server, "add"), [3, 2, 1]);
     assert_eq!(query(&server, "add?version=2", &json!([2, 3])).json()["response"], json!([2, 5]));
     assert_eq!(called(&server, "my%20constant"), json!(42));
 

@@ -5,6 +5,7 @@
 // Each test binary compiles the whole bench and uses its own part of it, as it would a library.
 #![allow(dead_code, unused_imports, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod balancer;
 pub mod client;
 pub mod orders;
 pub mod postgres;
