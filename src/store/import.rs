@@ -111,14 +111,10 @@ fn function(
             Ok(object) => object,
             Err(Refused::Missing) if version < kept.version => continue,
             Err(why) => {
-<<<<<<< HEAD
-                return Err(format!("the archive of version {version} cannot be read: {}", words(&why, most)));
-=======
                 return Err(format!(
                     "the archive of version {version} cannot be read: {}",
                     words(&why, most)
                 ));
->>>>>>> main
             }
         };
         let content = Content::Archive { object: object.id().to_owned(), python: None };

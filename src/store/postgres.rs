@@ -5,11 +5,7 @@
 use std::net::IpAddr;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
-<<<<<<< HEAD
-use sqlx::{ConnectOptions as _, Executor as _};
-=======
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
->>>>>>> main
 
 use super::database::PATIENCE;
 use crate::credentials::Secret;
