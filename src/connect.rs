@@ -197,6 +197,10 @@ async fn check_server(
             ));
         }
         report.note("server", format!("{server} is not checked, as --skip-checks says"));
+        if !server.is_https() {
+            let remedy = "put the server behind a proxy that speaks TLS";
+            report.warn("server", "it is plain http: data and passwords cross the network readable", remedy);
+        }
         return Ok(login);
     }
     if let Some(reached) = check::reach(server, rules, report).await.map_err(Problem::usage)? {
@@ -221,18 +225,15 @@ fn verdict(report: &Report) -> Outcome<()> {
     Ok(())
 }
 
-/// A password goes over plain http only where nobody else is, or knowingly.
+/// Tableau Server may be told to send a password over plain http, which the checks warn of. Nothing is
+/// sent so for Tableau Cloud, which would not do it either.
 fn guard_password(server: &ServerAddress, rules: &Rules) -> Outcome<()> {
-    if server.is_https() || server.is_this_machine() || rules.insecure {
+    if server.is_https() || server.is_this_machine() || !rules.cloud {
         return Ok(());
     }
-    Err(Problem::new(
-        Code::Usage,
-        format!(
-            "{server} is http, where others can read the password on its way: give an https address, or, for Tableau Server in a \
-             network that is yours alone, add --insecure"
-        ),
-    ))
+    let words =
+        format!("{server} is http, where others can read the password on its way: give an https address");
+    Err(Problem::new(Code::Usage, words))
 }
 
 fn given(options: &Options, report: &mut Report) -> Outcome<Given> {

@@ -48,6 +48,8 @@ pub(crate) enum Trouble {
         connected: bool,
     },
     Tls(rustls::Error),
+    /// The proxy of the environment does not lead there.
+    Proxy(String),
     /// In the middle of the greeting by TLS.
     HungUp,
     /// The other side hung up, or sent what is no HTTP.
@@ -122,6 +124,10 @@ impl Trouble {
             if let Some(tls) = tls_error(found) {
                 return Self::Tls(tls.clone());
             }
+            // The client has no type of its own for this that could be named.
+            if let Some(why) = found.to_string().strip_prefix("tunnel error: ") {
+                return Self::Proxy(why.to_owned());
+            }
             match found.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
                 Some(ErrorKind::ConnectionRefused) => return Self::Refused,
                 Some(ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) if error.is_connect() => {
@@ -151,6 +157,7 @@ impl Trouble {
             Self::Slow { connected: false } => "it took no connection in time".to_owned(),
             Self::Slow { connected: true } => "it did not answer in time".to_owned(),
             Self::Tls(error) => format!("no TLS connection came about ({error})"),
+            Self::Proxy(why) => format!("the proxy that HTTPS_PROXY names does not lead there ({why})"),
             Self::HungUp => "it hung up when it was greeted in TLS".to_owned(),
             Self::NotHttp(why) => format!("it hung up or does not speak HTTP ({why})"),
             Self::TooLong => "its answer is too long".to_owned(),

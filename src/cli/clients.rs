@@ -77,7 +77,7 @@ struct Common {
     /// One JSON object at the end instead of a line a step
     #[arg(long)]
     json: bool,
-    /// Believe every certificate, and send passwords over plain http (not for Tableau Cloud)
+    /// Believe every certificate, and sign in to Tableau over plain http (not for Tableau Cloud)
     #[arg(long)]
     insecure: bool,
     #[command(flatten)]

@@ -12,6 +12,7 @@ use super::refusal::{self, Refusal};
 use super::report::Report;
 use super::session::{Session, shown};
 use super::site::{TableauSite, is_cloud};
+use crate::credentials::Secret;
 use crate::web::address::is_loopback;
 use crate::web::{Answer, Trouble, Web};
 
@@ -106,6 +107,9 @@ impl Tableau {
     ) -> Outcome<Session> {
         let body = credential.body(&at.site).map_err(Problem::usage)?;
         let path = format!("/api/{}/auth/signin", self.version);
+        if let Some(token) = body["credentials"]["jwt"].as_str() {
+            report.hide(&Secret::new(token.to_owned()));
+        }
         if self.dry_run {
             report.call(format!("POST {} {}", self.at(&path, None), shown(&body)));
         }

@@ -64,6 +64,28 @@ fn nobody_else_is_believed() {
 }
 
 #[test]
+fn a_proxy_that_leads_nowhere() {
+    let cloud = Cloud::that(Behaviour::default());
+    let nowhere = Proxy::routing([]);
+    let run = || cloud.run(&["--list"]).token();
+    sentence(
+        &run().env("HTTPS_PROXY", nowhere.address()).ends_with(8),
+        &["HTTPS_PROXY", "does not lead there"],
+    );
+    sentence(
+        &run().env("HTTPS_PROXY", "http://127.0.0.1:1").ends_with(8),
+        &["HTTPS_PROXY", "does not lead there"],
+    );
+    let run = Run::new(&["doctor", "https://tabpy.example.com"]).env("HTTPS_PROXY", "http://127.0.0.1:1");
+    let said = run.ends_with(3);
+    assert!(
+        said.contains("FAILED   connection      tabpy.example.com: the proxy that HTTPS_PROXY names"),
+        "{said}"
+    );
+    assert!(said.contains("NO_PROXY"), "{said}");
+}
+
+#[test]
 fn a_password_where_a_second_factor_is_asked_for() {
     let cloud = Cloud::that(Behaviour { second_factor: true, ..Behaviour::default() });
     let said = cloud.run(&["--list"]).password().ends_with(4);

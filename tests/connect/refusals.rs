@@ -170,7 +170,6 @@ fn addresses_and_variables_that_are_wrong() {
         (&["connect", "--tableau", "tableau.example.com", "--ca-file", "none.pem", "--list"], &["none.pem"]),
         (&["connect", "--tableau", "tableau.example.com", "--secrets", "none.env", "--list"], &["none.env"]),
         (&["connect", "--tableau", cloud, "--site", "a", "--skip-checks", "http://x.example"], &["https"]),
-        (&["connect", "--tableau", "t.example.com", "--skip-checks", "http://x.example"], &["--insecure"]),
     ] {
         fails(Run::new(arguments).token().login(), 2, words);
     }

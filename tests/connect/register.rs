@@ -119,21 +119,18 @@ fn every_form_of_tableau_is_understood() {
 #[test]
 fn an_open_server_is_registered_without_a_user() {
     let tableau = Tableau::start();
-    let run = Run::new(&[
-        "connect",
-        "--tableau",
-        &tableau.address(),
-        "http://tabpy.intranet:9004/py/",
-        "--skip-checks",
-    ]);
-    run.token().arg("--name").arg("Team Python").ends_with(0);
-    assert_eq!(
-        tableau.connections().into_values().collect::<Vec<_>>(),
-        [json!({
-            "host": "tabpy.intranet/py", "port": 9004, "is_auth_enabled": false, "is_ssl_enabled": false,
-            "connection_brief": {"connection_name": "Team Python", "connection_type": "TABPY"},
-        })]
-    );
+    let address = "http://tabpy.intranet:9004/py/";
+    let run = || Run::new(&["connect", "--tableau", &tableau.address(), address, "--skip-checks"]).token();
+    run().arg("--name").arg("Team Python").ends_with(0);
+    let expected = json!({
+        "host": "tabpy.intranet/py", "port": 9004, "is_auth_enabled": false, "is_ssl_enabled": false,
+        "connection_brief": {"connection_name": "Team Python", "connection_type": "TABPY"},
+    });
+    assert_eq!(tableau.connections().into_values().collect::<Vec<_>>(), [expected]);
+    // Tableau Server may send its password so; one is warned.
+    let said = run().login().arg("--name").arg("Team Python").ends_with(0);
+    assert!(said.contains("WARNING  server          it is plain http"), "{said}");
+    assert_eq!(tableau.connections().into_values().next().unwrap()["is_auth_enabled"], true);
 }
 
 #[test]

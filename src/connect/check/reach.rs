@@ -97,6 +97,11 @@ fn not_reached(
 ) {
     let (host, port) = (server.host(), server.port());
     match trouble {
+        Trouble::Proxy(_) => {
+            let remedy =
+                "check HTTPS_PROXY and that the proxy may go there; NO_PROXY names the hosts that need none";
+            report.fail("connection", format!("{host}: {}", trouble.words()), remedy);
+        }
         Trouble::Name => {
             let remedy = "check the spelling; a new name takes up to an hour to be known everywhere";
             report.fail("name", format!("the name {host} leads nowhere"), remedy);
