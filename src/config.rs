@@ -2,6 +2,7 @@
 //! and a file in TabPy's INI form; the first value that cannot be used is an error that names the
 //! setting, where its value came from and what it takes. Nothing is created, bound or started here.
 
+mod functions;
 mod ini;
 mod listening;
 mod python;
@@ -48,6 +49,8 @@ pub struct Config {
     pub pool: Pool,
     pub python: PythonEnvironment,
     pub service: Service,
+    /// Deployed functions.
+    pub functions: crate::store::Settings,
     pub log: Log,
     /// `TABPY_SHUTDOWN_TIMEOUT`
     pub shutdown_timeout: Duration,
@@ -234,6 +237,7 @@ impl Config {
                 environment: sources.for_scripts(&script_env),
                 confinement: scripts::confinement(&sources, &raw, hidden, &mut warnings)?,
             },
+            functions: functions::settings(&sources, &raw, &state_path)?,
             service: state::service(state_path)?,
             log: log(&sources, &raw, machine)?,
             shutdown_timeout: value("TABPY_SHUTDOWN_TIMEOUT", &raw.tabpy_shutdown_timeout)

@@ -2,16 +2,21 @@
 //! thin: what a script is, who may sign in and where Python runs is known elsewhere.
 
 mod answer;
+mod assets;
 mod auth;
 mod bodies;
 mod body;
 mod browser;
 mod client;
+mod details;
 mod edge;
 mod endpoints;
 mod evaluate;
+mod functions;
 mod health;
+mod listing;
 mod metrics;
+mod packages;
 mod pages;
 mod query;
 mod service;
@@ -42,9 +47,18 @@ pub fn routes(config: &mut ServiceConfig, prefix: &str) {
         .service(
             resource("/endpoints/{name}")
                 .route(web::get().to(endpoints::one))
-                .route(web::put().to(endpoints::missing))
-                .route(web::delete().to(endpoints::missing)),
+                .route(web::put().to(endpoints::change))
+                .route(web::delete().to(endpoints::remove)),
         )
+        .service(resource("/functions").route(web::get().to(functions::list)))
+        .service(
+            resource("/functions/{name}")
+                .route(web::get().to(functions::one))
+                .route(web::put().to(functions::put))
+                .route(web::delete().to(endpoints::remove)),
+        )
+        .service(resource("/functions/{name}/versions").route(web::get().to(functions::versions)))
+        .service(resource("/functions/{name}/rollback").route(web::post().to(functions::roll_back)))
         .service(resource("/status").route(web::get().to(endpoints::status)))
         .service(
             resource("/configurations/endpoint_upload_destination")
@@ -61,7 +75,7 @@ pub fn routes(config: &mut ServiceConfig, prefix: &str) {
         )
         .service(resource("/metrics").route(web::get().to(metrics::text)))
         .service(resource("/live").route(web::get().to(metrics::live)))
-        .service(resource("/assets/page.css").route(web::get().to(pages::style)))
+        .service(resource("/assets/{name}").route(web::get().to(assets::asset)))
         .service(resource("/").route(page()).route(web::head().to(pages::index)))
         .service(resource("/index.html").route(page()).route(web::head().to(pages::index)));
     config.service(routes).default_service(web::to(answer::not_found));

@@ -15,6 +15,7 @@ pub mod orphans;
 pub mod pool;
 pub mod python;
 pub mod startup;
+pub mod store;
 pub mod telemetry;
 pub mod temporary;
 pub mod wire;

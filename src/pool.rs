@@ -98,6 +98,8 @@ pub struct Job {
     pub body: Bytes,
     /// When the client gets its answer at the latest.
     pub deadline: Instant,
+    /// Whether what is printed comes with the answer, beside going to the log.
+    pub wants_output: bool,
 }
 
 /// What a worker answered.
@@ -112,6 +114,10 @@ pub struct Answer {
     pub worker: u64,
     /// How long the request waited for it.
     pub queued: Duration,
+    /// How long the worker took.
+    pub ran: Duration,
+    /// What was printed, if that was wanted.
+    pub output: Option<String>,
 }
 
 /// Where and when a worker took a request that has no answer; for the log.
@@ -221,8 +227,9 @@ impl Pool {
                 return Err(self.shared.not_started());
             }
             let begun = Begun { worker: lease.number(), queued };
+            let began = Instant::now();
             match tokio::time::timeout_at(deadline, lease.exchange(&job)).await {
-                Ok(Ok(exchange::Done { reply, body, spoilt })) => {
+                Ok(Ok(exchange::Done { reply, body, spoilt, output })) => {
                     let worker = lease.number();
                     lease.give_back(spoilt);
                     return Ok(Answer {
@@ -233,6 +240,8 @@ impl Pool {
                         fits: reply.fits,
                         worker,
                         queued,
+                        ran: began.elapsed(),
+                        output,
                     });
                 }
                 // The worker died or took its leave while it was idle, or spoke out of turn: another one

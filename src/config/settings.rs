@@ -98,13 +98,13 @@ pub const SETTINGS: &[Setting] = &[
     not_yet("TABPY_OAUTH_DEPLOY_SCOPE", "", "OAuth"),
     not_yet("TABPY_OAUTH_LOG_USER", "false", "OAuth"),
     setting("TABPY_WORKER_MEMORY_MB", "from the memory limit", "memory of one worker"),
-    not_yet("TABPY_MAX_FUNCTION_SIZE_MB", "100", "the largest deployed function"),
+    setting("TABPY_MAX_FUNCTION_SIZE_MB", "100", "the largest deployed function"),
     setting("TABPY_SCRIPT_DISK_MB", "512", "disk one script may fill"),
     setting("TABPY_SCRIPT_PROCESSES", "64", "processes one script may start"),
-    not_yet("TABPY_FUNCTION_VERSIONS", "5", "versions kept of a deployed function"),
-    not_yet("TABPY_FUNCTIONS_PATH", "functions", "folder of functions published at start"),
-    not_yet("TABPY_DATABASE_CONNECTIONS", "4", "connections to the database"),
-    not_yet("DATABASE_URL", "SQLite in the state path", "the database of deployed functions"),
+    setting("TABPY_FUNCTION_VERSIONS", "5", "versions kept of a deployed function"),
+    setting("TABPY_FUNCTIONS_PATH", "functions", "folder of functions published at start"),
+    setting("TABPY_DATABASE_CONNECTIONS", "4", "connections to the database"),
+    setting("DATABASE_URL", "SQLite in the state path", "the database of deployed functions"),
 ];
 
 pub(super) fn find(name: &str) -> Option<&'static Setting> {

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use actix_web::body::BoxBody;
 use actix_web::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, RETRY_AFTER, VARY};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
@@ -73,6 +74,19 @@ pub(super) async fn json_for(request: &HttpRequest, status: u16, body: Bytes) ->
             .insert_header((VARY, "Accept-Encoding"))
             .body(compressed),
         None => json(status, body),
+    }
+}
+
+/// A response with a text that comes with the server, compressed if the client takes that.
+pub(super) fn with_body(request: &HttpRequest, mut response: HttpResponse, text: &[u8]) -> HttpResponse {
+    let compressed = if accepts_gzip(request) { compress(text) } else { None };
+    response.headers_mut().insert(VARY, header::HeaderValue::from_static("Accept-Encoding"));
+    match compressed {
+        Some(compressed) => {
+            response.headers_mut().insert(CONTENT_ENCODING, header::HeaderValue::from_static("gzip"));
+            response.set_body(BoxBody::new(compressed))
+        }
+        None => response.set_body(BoxBody::new(text.to_vec())),
     }
 }
 

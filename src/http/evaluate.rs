@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::answer::Refusal;
 use super::service::Service;
-use super::{Handled, answer, body, client};
+use super::{Handled, answer, body, client, details};
 use crate::config::Timeout;
 use crate::failure::Failure;
 use crate::pool::{Answer, Job, Trouble};
@@ -36,7 +36,12 @@ pub(super) async fn evaluate(
     }
     let call = Call { task: Task::Evaluate, name: String::new(), version: 0, body };
     let answer = work(&request, &service, call, &service.evaluate_timeout, as_for_script).await?;
-    Ok(answer::json_for(&request, answer.status, answer.body).await)
+    let details = details::wanted(&request).then(|| details::of(&answer));
+    let mut response = answer::json_for(&request, answer.status, answer.body).await;
+    for (name, value) in details.into_iter().flatten() {
+        response.headers_mut().insert(name, value);
+    }
+    Ok(response)
 }
 
 fn as_for_script(trouble: Trouble, timeout: &str) -> Failure {
@@ -55,7 +60,15 @@ pub(super) async fn work(
     let deadline = Instant::now() + timeout.duration;
     let Call { task, name, version, body } = call;
     let generation = service.generation();
-    let running = service.pool.run(Job { task, name, version, generation, body, deadline });
+    let running = service.pool.run(Job {
+        task,
+        name,
+        version,
+        generation,
+        body,
+        deadline,
+        wants_output: details::wanted(request),
+    });
     let outcome = tokio::select! {
         biased;
         outcome = running => outcome,

@@ -59,6 +59,12 @@ pub(super) async fn ready(service: web::Data<Service>) -> Handled {
         let reason = pool.start_error.unwrap_or_else(|| "Python workers are being started.".to_owned());
         return Err(Failure::new(503, "No Python worker is ready.").info(reason).retry_after(1).into());
     }
+    if let Some(complaint) = service.store.complaint() {
+        return Err(Failure::new(503, "Not all functions are at hand.")
+            .info(complaint)
+            .retry_after(1)
+            .into());
+    }
     service.watch.said_yes();
     Ok(json(200, "{\"status\": \"ready\"}"))
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use actix_web::dev::ServiceResponse;
 use actix_web::http::header::TryIntoHeaderValue as _;
@@ -19,6 +20,7 @@ use crate::config::{Config, Timeout};
 use crate::credentials::Credentials;
 use crate::failure::write_json_string;
 use crate::pool::Pool;
+use crate::store::Store;
 
 /// The TabPy whose API is spoken; clients tell by it what they may ask for.
 const TABPY_VERSION: &str = "2.16.0";
@@ -31,14 +33,20 @@ pub enum Admission {
 
 pub struct Service {
     pub pool: Pool,
+    pub store: Store,
     pub admission: Admission,
     /// Set when the server begins to stop.
     pub stopping: AtomicBool,
     pub watch: Watch,
     /// The newest generation of deployed functions.
-    pub generation: Arc<AtomicU64>,
+    generation: Arc<AtomicU64>,
+    pub(super) started: Instant,
     pub(super) name: String,
     pub(super) subdirectory: String,
+    /// The executable whose packages scripts see.
+    pub(super) python: PathBuf,
+    pub(super) most_workers: usize,
+    pub(super) worker_memory_bytes: u64,
     pub(super) state_path: PathBuf,
     pub(super) gzip: bool,
     pub(super) max_request_bytes: usize,
@@ -60,7 +68,13 @@ pub struct Service {
 }
 
 impl Service {
-    pub fn new(config: &Config, admission: Admission, pool: Pool) -> anyhow::Result<Self> {
+    pub fn new(
+        config: &Config,
+        admission: Admission,
+        pool: Pool,
+        store: Store,
+        generation: Arc<AtomicU64>,
+    ) -> anyhow::Result<Self> {
         let service = &config.service;
         let access = &service.access_control;
         let mut access_control = HeaderMap::new();
@@ -77,9 +91,14 @@ impl Service {
         let challenge = WwwAuthenticate(Basic::with_realm(realm)).try_into_value()?;
         Ok(Self {
             pool,
+            store,
             stopping: AtomicBool::new(false),
             watch: Watch::default(),
-            generation: Arc::default(),
+            generation,
+            started: Instant::now(),
+            python: config.python.executable.clone(),
+            most_workers: config.pool.max_workers,
+            worker_memory_bytes: config.pool.worker_memory_bytes,
             name: service.name.clone(),
             subdirectory: service.subdirectory.clone(),
             state_path: service.state_path.clone(),
@@ -103,6 +122,15 @@ impl Service {
     /// The newest generation of deployed functions.
     pub(super) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Where deployed functions live, in words.
+    pub(super) fn functions_kept(&self) -> String {
+        "nowhere yet".to_owned()
     }
 
     /// A path without the subdirectory, if it lies below that.

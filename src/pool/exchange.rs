@@ -25,6 +25,8 @@ pub(super) struct Done {
     pub(super) body: Bytes,
     /// No other script should meet the worker: it said so, or more came than the reply.
     pub(super) spoilt: bool,
+    /// What was printed, if that was wanted.
+    pub(super) output: Option<String>,
 }
 
 /// Why there is no reply.
@@ -61,12 +63,16 @@ impl Worker {
         }
         send(wire, &request, job).await.map_err(|_| Lost::BeforeItBegan)?;
         let mut printed = Printed::new(limits.script_output_bytes);
+        if job.wants_output {
+            printed.keep();
+        }
         let received = receive(wire, output, &mut printed, limits.max_response_bytes).await;
         // What was printed before the reply is in the pipe by now.
         printed.drain(output);
+        let output = printed.kept();
         drop(printed);
         match received {
-            Ok(Some(done)) if done.reply.id == id => Ok(done),
+            Ok(Some(done)) if done.reply.id == id => Ok(Done { output, ..done }),
             // A farewell bears the id of the request before, which no script knows either.
             Ok(Some(done)) if done.reply.id == last => Err(Lost::BeforeItBegan),
             Ok(Some(_)) => Err(Lost::Garbled),
@@ -123,7 +129,12 @@ async fn receive(
             && received.len() >= length
         {
             let spoilt = reply.last || received.len() > length;
-            return Ok(Some(Done { reply, body: received.freeze().slice(wire::HEADER..length), spoilt }));
+            return Ok(Some(Done {
+                reply,
+                body: received.freeze().slice(wire::HEADER..length),
+                spoilt,
+                output: None,
+            }));
         }
         match wire.try_read_buf(&mut received) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),

@@ -21,11 +21,23 @@ pub(super) struct Printed {
     open: bool,
     /// The worker's number, where no request is known that the output belongs to.
     worker: Option<u64>,
+    /// The text so far, if somebody wants it beside the log.
+    kept: Option<Vec<u8>>,
 }
 
 impl Printed {
     pub(super) fn new(limit: usize) -> Self {
-        Self { line: Vec::new(), allowed: limit, limit, dropped: 0, open: true, worker: None }
+        Self { line: Vec::new(), allowed: limit, limit, dropped: 0, open: true, worker: None, kept: None }
+    }
+
+    /// Keeps the text beside logging it, from now on.
+    pub(super) fn keep(&mut self) {
+        self.kept = Some(Vec::new());
+    }
+
+    /// What was printed so far, if it was to be kept.
+    pub(super) fn kept(&mut self) -> Option<String> {
+        self.kept.take().map(|text| String::from_utf8_lossy(&text).into_owned())
     }
 
     /// What was printed between two requests, which is logged as neither's.
@@ -61,6 +73,9 @@ impl Printed {
         let taken = bytes.len().min(self.allowed);
         self.allowed -= taken;
         self.dropped += bytes.len() - taken;
+        if let Some(kept) = &mut self.kept {
+            kept.extend_from_slice(&bytes[..taken]);
+        }
         for part in bytes[..taken].split_inclusive(|byte| *byte == b'\n') {
             self.line.extend_from_slice(part);
             if part.ends_with(b"\n") {

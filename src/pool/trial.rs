@@ -31,6 +31,7 @@ impl Pool {
             generation: 0,
             body: Bytes::from(body),
             deadline,
+            wants_output: false,
         };
         worker.next_turn();
         match tokio::time::timeout_at(deadline.into(), worker.exchange(&job, limits)).await {
