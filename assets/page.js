@@ -268,8 +268,8 @@ function versions(about) {
       await ask(`/functions/${encodeURIComponent(about.name)}/rollback?version=${version.version}`, { method: "POST" });
       await load_functions();
     });
-    const when = version.created ? new Date(version.created * 1000).toISOString().slice(0, 16).replace("T", " ") : "";
-    return make("tr", {}, make("td", { textContent: String(version.version) }), make("td", { textContent: when }), make("td", { textContent: version.user || "" }), make("td", {}, version.version === about.version ? "in force" : back));
+    const when = version.deployed_time ? new Date(version.deployed_time * 1000).toISOString().slice(0, 16).replace("T", " ") : "";
+    return make("tr", {}, make("td", { textContent: String(version.version) }), make("td", { textContent: when }), make("td", { textContent: version.deployed_by || "" }), make("td", {}, version.version === about.version ? "in force" : back));
   });
   const head = make("tr", {}, ...["Version", "When (UTC)", "Who", ""].map((text) => make("th", { scope: "col", textContent: text })));
   return make("details", {}, make("summary", { textContent: `${list.length} versions` }), make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)));
@@ -286,7 +286,7 @@ function show_functions() {
 async function load_functions() {
   const answer = await ask("/functions");
   if (answer.status === 200 && answer.body) {
-    functions = Array.isArray(answer.body) ? answer.body : answer.body.functions || [];
+    functions = answer.body.functions || [];
   }
   show_functions();
 }

@@ -96,7 +96,7 @@ fi
 # Once .venv is there, its Python is the one that counts.
 if [ -e .venv/bin/python ] || [ -L .venv/bin/python ]; then
     if ! .venv/bin/python -c '' 2>/dev/null; then
-        stop "The Python that .venv was created from is gone. Type: rm -r .venv .venv-tabpy"
+        stop "The Python that .venv was created from is gone. Type: rm -r .venv .venv-tabpy .venv-tableau"
     fi
     python=.venv/bin/python
 fi

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The proxies that tests/edge puts before the server. In CI they are installed; on somebody's own machine, where
+# The proxies that tests/edge puts before the server, and the browser of tests/browser. In CI they are installed; on somebody's own machine, where
 # their packages would start services, it only says what is missing, and those tests are skipped.
 set -euo pipefail
 
 missing=()
-for program in nginx:nginx-light caddy:caddy haproxy:haproxy curl:curl openssl:openssl; do
+for program in nginx:nginx-light caddy:caddy haproxy:haproxy curl:curl openssl:openssl chromium:chromium chromedriver:chromium-driver; do
     command -v "${program%%:*}" >/dev/null || PATH=$PATH:/usr/sbin command -v "${program%%:*}" >/dev/null ||
         missing+=("${program##*:}")
 done

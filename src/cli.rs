@@ -1,13 +1,18 @@
 //! The command lines of `tabpy-rs` and `tabpy-user`: flags to plain values. TabPy's own flags work as
 //! they did, without naming a command. Nothing is read, started or printed here but help and version.
 
+mod clients;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use self::clients::{Connect, Deploy, Doctor, Functions};
 use crate::config::Arguments;
+use crate::connect::{Examination, Order as ConnectOrder};
 use crate::credentials::Secret;
 use crate::credentials::cli::{Action, Order, PasswordFrom};
+use crate::deploy::Deployment;
 
 /// `0.1.0 (Python 3.11)`
 const VERSION: &str =
@@ -53,6 +58,10 @@ enum Named {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    Connect(Connect),
+    Doctor(Doctor),
+    Deploy(Deploy),
+    Functions(Functions),
 }
 
 /// What `tabpy-rs` is to do.
@@ -67,6 +76,9 @@ pub enum Command {
         /// To load them with, for the port and the subdirectory.
         arguments: Arguments,
     },
+    Connect(ConnectOrder),
+    Doctor(Examination),
+    Deploy(Deployment),
 }
 
 impl Cli {
@@ -96,6 +108,10 @@ impl Cli {
                     disable_auth_warning: true,
                 },
             },
+            Some(Named::Connect(flags)) => Command::Connect(flags.order()),
+            Some(Named::Doctor(flags)) => Command::Doctor(flags.examination()),
+            Some(Named::Deploy(flags)) => Command::Deploy(flags.deployment()),
+            Some(Named::Functions(flags)) => Command::Deploy(flags.deployment()),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! setting, where its value came from and what it takes. Nothing is created, bound or started here.
 
 mod functions;
-mod ini;
+pub(crate) mod ini;
 mod listening;
 mod python;
 mod scripts;
@@ -179,6 +179,11 @@ struct Machine {
     /// In bytes.
     memory: u64,
     terminal: bool,
+}
+
+/// What the commands that are clients are given beside their arguments; the first of a name counts.
+pub(crate) fn variables(file: Option<&Path>) -> anyhow::Result<Vec<(String, String)>> {
+    sources::variables(file)
 }
 
 impl Config {

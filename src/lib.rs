@@ -4,11 +4,15 @@
 pub mod catalogue;
 pub mod cli;
 pub mod config;
+pub mod connect;
 mod control;
 pub mod credentials;
+pub mod deploy;
 pub mod failure;
+mod given;
 pub mod healthcheck;
 pub mod http;
+mod large_pages;
 pub mod memory;
 pub mod metrics;
 pub mod orphans;
@@ -18,6 +22,7 @@ pub mod startup;
 pub mod store;
 pub mod telemetry;
 pub mod temporary;
+mod web;
 pub mod wire;
 pub mod worker;
 

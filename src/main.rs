@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use tabpy_rs::cli::{Cli, Command};
-use tabpy_rs::{healthcheck, startup, worker};
+use tabpy_rs::{connect, deploy, healthcheck, startup, worker};
 
 fn main() -> ExitCode {
     let outcome = match Cli::from_command_line() {
@@ -11,6 +11,9 @@ fn main() -> ExitCode {
         Command::Worker => worker::run(),
         Command::ForkServer => worker::run_forker(),
         Command::Healthcheck { port, arguments } => healthcheck::run(port, &arguments),
+        Command::Connect(order) => return connect::run(&order),
+        Command::Doctor(examination) => return connect::examine(&examination),
+        Command::Deploy(deployment) => deploy::run(&deployment),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

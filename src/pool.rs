@@ -3,6 +3,8 @@
 //! the deadline, or breaks the wire, is killed and replaced behind the scenes. Nothing here knows what
 //! is inside a request or an answer.
 
+mod body;
+mod channel;
 mod disk;
 mod exchange;
 mod folder;
@@ -27,6 +29,8 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::failure::Failure;
 use crate::metrics::{Ended, METRICS};
 use crate::wire::{Setup, Task};
+pub use body::Body;
+use body::Parts;
 pub use folder::Folders;
 use lease::Lease;
 use process::Worker;
@@ -105,7 +109,7 @@ pub struct Job {
 /// What a worker answered.
 pub struct Answer {
     pub status: u16,
-    pub body: Bytes,
+    pub body: Body,
     pub rows_in: u32,
     pub rows_out: u32,
     /// Whether Tableau can take the answer.
@@ -213,7 +217,7 @@ impl Pool {
     }
 
     /// Has a worker do the job. Dropping the future ends the job, and the worker with it.
-    pub async fn run(&self, job: Job) -> Result<Answer, Trouble> {
+    pub async fn run(&self, mut job: Job) -> Result<Answer, Trouble> {
         let arrived = Instant::now();
         let deadline = tokio::time::Instant::from_std(job.deadline);
         loop {
@@ -227,11 +231,26 @@ impl Pool {
                 return Err(self.shared.not_started());
             }
             let begun = Begun { worker: lease.number(), queued };
+<<<<<<< HEAD
             let began = Instant::now();
             match tokio::time::timeout_at(deadline, lease.exchange(&job)).await {
                 Ok(Ok(exchange::Done { reply, body, spoilt, output })) => {
+=======
+            let started = Instant::now();
+            match tokio::time::timeout_at(deadline, lease.exchange(&mut job)).await {
+                Ok(Ok(exchange::Done { reply, body, missing, spoilt, output })) => {
+>>>>>>> main
                     let worker = lease.number();
-                    lease.give_back(spoilt);
+                    let body = if missing == 0 {
+                        lease.give_back(spoilt);
+                        Body::Whole(body)
+                    } else {
+                        let (sender, parts) = Parts::new(body.len() + missing);
+                        // It has its receiver.
+                        let _ = sender.send(body);
+                        tokio::spawn(lease.pass_on(missing, sender, spoilt, deadline));
+                        Body::Parts(parts)
+                    };
                     return Ok(Answer {
                         status: reply.status,
                         body,
@@ -240,7 +259,7 @@ impl Pool {
                         fits: reply.fits,
                         worker,
                         queued,
-                        ran: began.elapsed(),
+                        ran: started.elapsed(),
                         output,
                     });
                 }
@@ -422,6 +441,11 @@ impl Shared {
         let reason = state.start_error.clone().filter(|_| state.alive == 0).or_else(none_yet);
         Trouble::NotStarted { max_workers: self.start.limits.max_workers, reason }
     }
+}
+
+/// How a process ended, in words for the one whose function it was: what they say of scripts holds for both.
+pub fn of_function(how: &str) -> String {
+    how.replace("script", "function")
 }
 
 impl Trouble {

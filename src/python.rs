@@ -6,6 +6,7 @@
 pub mod interpreter;
 pub mod json;
 
+mod arena;
 mod arguments;
 mod exception;
 mod fork;
@@ -65,12 +66,11 @@ pub struct Interpreter {
     standard_output: [Py<PyAny>; 2],
     scripts: Scripts,
     max_response_bytes: usize,
+    /// How much empty memory is kept for the next large request.
+    kept_bytes: usize,
     /// The process as the first script finds it; there once [`Interpreter::get_ready`] was called.
     state: Option<Py<PyAny>>,
     thread_count: Py<PyAny>,
-    /// Memory that functions may take before they give way to others, above what there was at first.
-    memory_for_functions: u64,
-    memory_at_first: u64,
 }
 
 impl Interpreter {
@@ -102,17 +102,18 @@ impl Interpreter {
         // What was imported stays: no collection has to walk it again.
         collector.getattr("collect")?.call0()?;
         collector.getattr("freeze")?.call0()?;
+        // Copies of this process would otherwise copy what is empty.
+        arena::trim();
         let interpreter = Self {
             base_globals: prelude.getattr("base_globals")?.call0()?.cast_into::<PyDict>()?.unbind(),
             tabpy,
             functions,
-            memory_for_functions: setup.worker_memory_bytes / 2,
-            memory_at_first: 0,
             standard_output: [system.getattr("stdout")?.unbind(), system.getattr("stderr")?.unbind()],
             scripts: Scripts::default(),
             state: None,
             thread_count: py.import("_thread")?.getattr("_count")?.unbind(),
             max_response_bytes: setup.max_response_bytes,
+            kept_bytes: setup.kept_bytes(),
             prelude: prelude.unbind(),
         };
         Ok((interpreter, warnings))
@@ -145,6 +146,7 @@ impl Interpreter {
     /// own, writes to its own folder, imports what could not be imported before, and remembers the
     /// process as it is. The texts are warnings for the log.
     pub fn get_ready(&mut self, surroundings: &Surroundings<'_>) -> anyhow::Result<Vec<String>> {
+        interpreter::keep_memory(self.kept_bytes);
         let Surroundings { import, old_folder, folder, confinement } = surroundings;
         let folders = (old_folder.to_string_lossy(), folder.to_string_lossy());
         let paths = |paths: &[PathBuf]| {
@@ -158,7 +160,6 @@ impl Interpreter {
             let arguments = (import.to_vec(), folders, confined);
             let warnings = prelude.getattr("after_fork")?.call1(arguments)?.extract()?;
             self.state = Some(prelude.getattr("watch_state")?.call0()?.unbind());
-            self.memory_at_first = memory_in_use();
             Ok::<_, PyErr>(warnings)
         });
         ready.context("Python did not get ready for scripts")
@@ -172,11 +173,23 @@ impl Interpreter {
         })
     }
 
-    /// Evaluates the body of a `POST /evaluate` and hands the answer to `reply` before the arguments
-    /// are freed and the process is put right, which takes its time. Says, too, whether it is right.
+    /// Gives back the memory that was kept for another large request.
+    pub fn rest(&self) {
+        Python::attach(|_| arena::trim());
+    }
+
+    /// Whether there is such memory.
+    pub fn keeps_memory(&self) -> bool {
+        arena::keeps()
+    }
+
+    /// Evaluates the body of a `POST /evaluate`, which `buffer` holds after `start` bytes, writes the answer
+    /// over it, and hands that to `reply` before the arguments are freed and the process is put right, which
+    /// takes its time. Says, too, whether it is right.
     pub fn evaluate<R>(
         &mut self,
-        body: &[u8],
+        buffer: &mut Vec<u8>,
+        start: usize,
         generation: u64,
         reply: impl FnOnce(Outcome, &[u8]) -> R,
     ) -> (R, bool) {
@@ -184,8 +197,10 @@ impl Interpreter {
         Python::attach(|py| {
             let prelude = self.prelude.clone_ref(py);
             let prelude = prelude.bind(py);
-            let mut answer = Vec::new();
-            let input = match interpreter::without_collector(|| json::parse(py, body)) {
+            let parsed = interpreter::without_collector(|| json::parse(py, &buffer[start..]));
+            buffer.clear();
+            let answer = buffer;
+            let input = match parsed {
                 Ok(input) => input,
                 Err(error) => {
                     let described = exception::describe(prelude, &error, None, Stage::Running);
@@ -197,15 +212,10 @@ impl Interpreter {
                 Err(failure) => return (reply(Outcome::of(failure.status), &failure.body()), true),
             };
             let rows_in = call.rows();
-            let (mut outcome, risk) = self.run(prelude, &call, &mut answer);
+            let (mut outcome, risk) = self.run(prelude, &call, answer);
             // Columns are for table extensions, which take any number of rows.
             outcome.fit(rows_in, answer.first() == Some(&b'{'));
-            let heard = self.flush(py);
-            // Told with the reply, so that another worker is made at once; the rest is looked into afterwards.
-            outcome.last = !heard || risk.is_beyond_repair() || risk != Risk::NONE && self.has_company(py);
-            let last = outcome.last;
-            let replied = reply(outcome, &answer);
-            (replied, !last && self.is_right(py, risk))
+            self.finish(py, outcome, answer, risk, reply)
         })
     }
 
@@ -261,6 +271,24 @@ impl Interpreter {
         Ok(rows)
     }
 
+    /// Replies, and then leaves the process as the next script may expect it. Says, too, whether it is.
+    fn finish<R>(
+        &self,
+        py: Python<'_>,
+        mut outcome: Outcome,
+        answer: &[u8],
+        risk: Risk,
+        reply: impl FnOnce(Outcome, &[u8]) -> R,
+    ) -> (R, bool) {
+        let heard = self.flush(py);
+        let whole = risk.and(self.functions.used().risk);
+        // Told with the reply, so that another worker is made at once; the rest is looked into afterwards.
+        outcome.last = !heard || whole.is_beyond_repair() || whole != Risk::NONE && self.has_company(py);
+        let last = outcome.last;
+        let replied = reply(outcome, answer);
+        (replied, !last && self.is_right(py, risk))
+    }
+
     /// Sends what was printed on its way before the answer; says whether that worked.
     fn flush(&self, py: Python<'_>) -> bool {
         let mut heard = true;
@@ -285,9 +313,6 @@ impl Interpreter {
         if whole == Risk::NONE {
             return true;
         }
-        if used.has_loaded && used.count > 1 && self.is_full() {
-            return false;
-        }
         let Some(state) = &self.state else { return false };
         // Where the script itself may have changed modules, nobody can say who it was.
         let accept = used.has_loaded && !risk.and(used.risk).is_about_objects();
@@ -300,19 +325,6 @@ impl Interpreter {
         let threads = self.thread_count.bind(py).call0().and_then(|count| count.extract::<usize>());
         !matches!(threads, Ok(0)) || has_children()
     }
-
-    /// Whether functions have taken so much memory that scripts would lack it.
-    fn is_full(&self) -> bool {
-        memory_in_use().saturating_sub(self.memory_at_first) > self.memory_for_functions
-    }
-}
-
-/// What this process holds that is in no file.
-fn memory_in_use() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-    let kilobytes = line.and_then(|rest| rest.split_ascii_whitespace().next()?.parse::<u64>().ok());
-    kilobytes.unwrap_or(0) << 10
 }
 
 /// Whether this process has children, ended ones included.

@@ -144,6 +144,7 @@ impl Application {
             handle.stop(true).await;
         });
         let outcome = self.server.await.context("the server failed");
+        self.service.store.stop().await;
         self.service.pool.stop();
         let service = Arc::clone(&self.service);
         let _ = tokio::task::spawn_blocking(move || service.pool.remove_folders()).await;

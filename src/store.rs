@@ -5,6 +5,7 @@
 mod database;
 mod deploy;
 mod follow;
+mod import;
 mod name;
 mod object;
 mod postgres;
@@ -20,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tracing::Instrument as _;
@@ -38,6 +40,9 @@ use self::trouble::{Kind, Trouble};
 pub use self::view::{Attempt, Function, Load, Origin, Status, View};
 use crate::failure::Failure;
 use crate::pool::Pool;
+
+/// How long closing the database may take.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// What the store goes by.
 #[derive(Debug, Clone)]
@@ -93,6 +98,8 @@ struct State {
     attempts: BTreeMap<String, Attempt>,
     /// Names that are being changed by this instance.
     turns: BTreeSet<String>,
+    /// From when on it is no news that the database is closed.
+    stopping: bool,
 }
 
 /// How the database is doing.
@@ -153,6 +160,14 @@ impl Store {
         }
     }
 
+    /// Where deployed functions are kept, in words.
+    pub fn place(&self) -> &'static str {
+        match &self.shared.settings.location {
+            Location::Postgres { .. } => "in Postgres (DATABASE_URL), shared by all servers that use it",
+            Location::Sqlite(_) => "in SQLite, in this server's state path",
+        }
+    }
+
     pub fn max_function_bytes(&self) -> usize {
         self.shared.settings.max_function_bytes
     }
@@ -190,6 +205,23 @@ impl Store {
 
     pub async fn remove(&self, name: FunctionName, user: Option<Arc<str>>) -> Result<(), Failure> {
         self.run(deploy::remove(Arc::clone(&self.shared), name, user)).await
+    }
+
+    /// Lets go of the database; what is in force stays.
+    pub async fn stop(&self) {
+        let known = {
+            let mut state = self.shared.state();
+            state.stopping = true;
+            match &state.database {
+                Standing::Open(database) | Standing::Away(_, Some(database)) => Some(database.clone()),
+                Standing::Unknown | Standing::Away(_, None) => None,
+            }
+        };
+        if let Some(database) = known {
+            let closing = self.runtime.spawn(async move { database.close().await });
+            // A database that hangs is left alone: nothing is lost by that.
+            let _ = tokio::time::timeout(CLOSING, closing).await;
+        }
     }
 
     /// On the store's own thread, where a client that leaves does not interrupt it.
@@ -248,8 +280,14 @@ impl Shared {
 
     fn database(&self) -> Result<Database, Trouble> {
         match &self.state().database {
+<<<<<<< HEAD
             Standing::Open(database) | Standing::Away(_, Some(database)) => Ok(database.clone()),
             Standing::Away(trouble, None) => Err(trouble.clone()),
+=======
+            Standing::Open(database) => Ok(database.clone()),
+            // It is tried every few seconds; who asks meanwhile need not wait as long.
+            Standing::Away(trouble, _) => Err(trouble.clone()),
+>>>>>>> main
             Standing::Unknown => Err(Trouble::new(
                 Kind::Unreachable,
                 format!("{} is being opened", self.settings.location.place()),

@@ -6,7 +6,7 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use rustix::fs::{self, AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -22,6 +22,38 @@ pub fn open(folder: &Path) -> io::Result<OwnedFd> {
 }
 
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// What tells that a folder is as it was: the kernel changes the time with every entry that comes or goes, and
+/// lets nobody else set it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    folder: (u64, u64),
+    changed: (i64, i64),
+}
+
+/// Looks at a folder without opening it.
+pub fn look(folder: &Path) -> io::Result<Look> {
+    let found = fs::statat(CWD, folder, AtFlags::SYMLINK_NOFOLLOW)?;
+    if !FileType::from_raw_mode(found.st_mode).is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    Ok(Look {
+        folder: (found.st_dev as u64, found.st_ino as u64),
+        changed: (found.st_ctime as i64, found.st_ctime_nsec as i64),
+    })
+}
+
+impl Look {
+    /// Whether the folder last changed so long ago that another change would bear another time.
+    pub fn is_settled(&self) -> bool {
+        /// The kernel's clock for files goes in steps of up to ten milliseconds.
+        const STEP: Duration = Duration::from_millis(50);
+        let (seconds, nanoseconds) = self.changed;
+        let changed = u64::try_from(seconds).ok().zip(u32::try_from(nanoseconds).ok());
+        let changed = changed.map(|(seconds, nanoseconds)| UNIX_EPOCH + Duration::new(seconds, nanoseconds));
+        changed.and_then(|changed| changed.elapsed().ok()).is_some_and(|passed| passed > STEP)
+    }
+}
 
 /// Empties a folder and says whether anything was in it; an error when that takes longer than
 /// `patience`, or cannot be removed.
@@ -168,6 +200,23 @@ mod tests {
         assert!(remove(open(folder.path()).unwrap().as_fd(), Path::new("link")).is_err());
         assert!(open(&folder.path().join("link")).is_err());
         assert!(outside.path().join("kept").exists());
+    }
+
+    #[test]
+    fn a_folder_that_was_written_to_looks_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        while !look(folder.path()).unwrap().is_settled() {
+            std::thread::yield_now();
+        }
+        let before = look(folder.path()).unwrap();
+        assert_eq!(look(folder.path()).unwrap(), before);
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert_ne!(look(folder.path()).unwrap(), before);
+        std::fs::remove_file(&file).unwrap();
+        let after = look(folder.path()).unwrap();
+        assert!(after != before && !after.is_settled());
+        assert!(look(&file).is_err());
     }
 
     #[test]

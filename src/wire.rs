@@ -81,6 +81,14 @@ pub struct Setup {
     pub catalogue: PathBuf,
 }
 
+impl Setup {
+    /// How much empty memory a worker keeps for its next large request: little of what a script may use.
+    pub fn kept_bytes(&self) -> usize {
+        const MOST: u64 = 64 << 20;
+        (self.worker_memory_bytes / 8).min(MOST) as usize
+    }
+}
+
 /// What scripts are kept from.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Confinement {

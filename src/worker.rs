@@ -6,24 +6,29 @@ mod confine;
 mod forker;
 mod limits;
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 pub(crate) use confine::hide_memory;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::large_pages;
 use crate::python::{Interpreter, Outcome, Surroundings, Wanted};
-use crate::temporary;
+use crate::temporary::{self, Look};
 use crate::wire::{self, Hello, Reply, Request, Setup, Task};
 
 /// What a tiny request needs in one read: header, script and data.
 const FIRST_READ: usize = 64 << 10;
 
-/// A buffer larger than this is given back after the request that needed it.
+/// A buffer larger than this is given back once no request has come for a while.
 const KEPT_BUFFER: usize = 1 << 20;
+
+/// How long a worker waits for another large request before it gives memory back.
+const IDLE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// Runs the worker until the front goes away.
 pub fn run() -> anyhow::Result<()> {
@@ -57,7 +62,7 @@ pub fn run() -> anyhow::Result<()> {
     match settle_in(&mut interpreter, &setup, &surroundings, warnings) {
         Ok((hello, places)) => {
             greet(&stream, first.id, &hello)?;
-            serve(&stream, &mut interpreter, &places, buffer)
+            serve(&stream, &mut interpreter, places, &setup)
         }
         Err(error) => {
             give_up(&stream, first.id, &error)?;
@@ -73,7 +78,7 @@ fn settle_in(
     setup: &Setup,
     surroundings: &Surroundings<'_>,
     mut warnings: Vec<String>,
-) -> anyhow::Result<(Hello, Vec<PathBuf>)> {
+) -> anyhow::Result<(Hello, Vec<Place>)> {
     let folder = surroundings.folder;
     std::env::set_current_dir(folder).context("the folder for temporary files")?;
     let confined = confine::confine(setup, folder, &interpreter.folders());
@@ -86,7 +91,8 @@ fn settle_in(
         warnings,
         confinement: confined.report,
     };
-    let places = std::iter::once(folder).chain(confined.own).map(Path::to_owned);
+    let places =
+        std::iter::once(folder).chain(confined.own).map(|path| Place { path: path.to_owned(), empty: None });
     Ok((hello, places.collect()))
 }
 
@@ -94,11 +100,19 @@ fn settle_in(
 fn serve(
     stream: &UnixStream,
     interpreter: &mut Interpreter,
-    places: &[PathBuf],
-    mut buffer: Vec<u8>,
+    mut places: Vec<Place>,
+    setup: &Setup,
 ) -> anyhow::Result<()> {
     let this = rustix::process::getpid();
-    while let Some(request) = read_frame(stream, &mut buffer)? {
+    let kept_buffer = setup.kept_bytes().max(KEPT_BUFFER);
+    let mut buffer = Vec::with_capacity(FIRST_READ);
+    let mut keeps = false;
+    loop {
+        if keeps && !is_readable(stream, &IDLE)? {
+            buffer = Vec::with_capacity(FIRST_READ);
+            interpreter.rest();
+        }
+        let Some(request) = read_frame(stream, &mut buffer)? else { return Ok(()) };
         let reply = |outcome, body: &[u8]| {
             if rustix::process::getpid() != this {
                 // A copy that the script made of its process has no business on the wire.
@@ -106,43 +120,67 @@ fn serve(
             }
             write_frame(stream, request.id, outcome, body)
         };
-        let (name, body) = buffer[wire::HEADER..].split_at(request.name_length as usize);
+        let start = wire::HEADER + request.name_length as usize;
         let right = match request.task {
             Task::Evaluate => {
-                let (replied, right) = interpreter.evaluate(body, request.generation, reply);
+                let (replied, right) = interpreter.evaluate(&mut buffer, start, request.generation, reply);
                 replied?;
                 right
             }
             Task::Query => {
-                let name = String::from_utf8_lossy(name);
+                let name = String::from_utf8_lossy(&buffer[wire::HEADER..start]).into_owned();
                 let wanted = Wanted { name: &name, version: request.version, generation: request.generation };
-                let (replied, right) = interpreter.query(&wanted, body, reply);
+                let (replied, right) = interpreter.query(&wanted, &mut buffer, start, reply);
                 replied?;
                 right
             }
             // A worker for a trial serves nobody else.
-            Task::Load => return interpreter.try_out(body, reply),
+            Task::Load => return interpreter.try_out(&buffer[start..], reply),
             Task::Setup => bail!(wire::BrokenWire),
         };
-        if !right || tidy(interpreter, places).is_err() {
+        if !right || tidy(interpreter, &mut places).is_err() {
             return say_goodbye(stream, request.id);
         }
-        if buffer.capacity() > KEPT_BUFFER {
+        if buffer.capacity() > kept_buffer {
             buffer = Vec::with_capacity(FIRST_READ);
         }
+        keeps = buffer.capacity() > KEPT_BUFFER || interpreter.keeps_memory();
     }
-    Ok(())
+}
+
+/// Whether something comes, the end included, before the time is over.
+fn is_readable(stream: &UnixStream, within: &Timespec) -> io::Result<bool> {
+    loop {
+        match poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(within)) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// One of the worker's own folders, with how it looks when nothing is in it.
+struct Place {
+    path: PathBuf,
+    empty: Option<Look>,
 }
 
 /// Empties the worker's own folders for the next script. What takes too long, or cannot be removed with a script's
 /// rights, ends with the worker.
-fn tidy(interpreter: &Interpreter, places: &[PathBuf]) -> io::Result<()> {
+fn tidy(interpreter: &Interpreter, places: &mut [Place]) -> io::Result<()> {
     /// The next request may be waiting already.
     const PATIENCE: Duration = Duration::from_millis(20);
     for place in places {
-        if temporary::empty(temporary::open(place)?.as_fd(), PATIENCE)? {
+        // Few scripts write files, and one look is quicker than opening and reading a folder.
+        let before = temporary::look(&place.path)?;
+        if place.empty == Some(before) {
+            continue;
+        }
+        if temporary::empty(temporary::open(&place.path)?.as_fd(), PATIENCE)? {
             interpreter.forget_folders();
         }
+        // Taken before the folder was read, so that whatever came after it shows.
+        place.empty = Some(before).filter(Look::is_settled);
     }
     Ok(())
 }
@@ -197,16 +235,11 @@ fn give_up(stream: &UnixStream, id: u64, error: &anyhow::Error) -> anyhow::Resul
 }
 
 /// Reads one whole frame, header included, into `buffer`. `None` when the front has gone.
-fn read_frame(mut stream: &UnixStream, buffer: &mut Vec<u8>) -> anyhow::Result<Option<Request>> {
+fn read_frame(stream: &UnixStream, buffer: &mut Vec<u8>) -> anyhow::Result<Option<Request>> {
     buffer.clear();
-    while buffer.len() < wire::HEADER {
-        // One read takes a whole tiny request; the spare capacity is not zeroed first.
-        match rustix::io::read(stream, rustix::buffer::spare_capacity(buffer)) {
-            Ok(0) if buffer.is_empty() => return Ok(None),
-            Ok(0) => bail!(wire::BrokenWire),
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(io::Error::from(error).into()),
-        }
+    // One read takes a whole tiny request.
+    if !read_until(stream, buffer, wire::HEADER)? {
+        return Ok(None);
     }
     let mut header = [0; wire::HEADER];
     header.copy_from_slice(&buffer[..wire::HEADER]);
@@ -216,17 +249,30 @@ fn read_frame(mut stream: &UnixStream, buffer: &mut Vec<u8>) -> anyhow::Result<O
         .and_then(|length| usize::try_from(length).ok())
         .and_then(|length| length.checked_add(wire::HEADER))
         .ok_or(wire::BrokenWire)?;
+    if buffer.len() < whole {
+        buffer.reserve_exact(whole - buffer.len());
+        large_pages::prefer(buffer.spare_capacity_mut());
+        read_until(stream, buffer, whole)?;
+    }
+    // The front never sends the next request before it has the answer to this one.
     if buffer.len() > whole {
         bail!(wire::BrokenWire);
     }
-    let missing = whole - buffer.len();
-    if missing > 0 {
-        buffer.reserve_exact(missing);
-        if io::Read::take(&mut stream, missing as u64).read_to_end(buffer)? < missing {
-            bail!(wire::BrokenWire);
+    Ok(Some(request))
+}
+
+/// Reads until the buffer holds so many bytes; more may come. False, if there was nothing but the end.
+fn read_until(stream: &UnixStream, buffer: &mut Vec<u8>, length: usize) -> anyhow::Result<bool> {
+    while buffer.len() < length {
+        // The spare capacity is not zeroed first.
+        match rustix::io::read(stream, rustix::buffer::spare_capacity(buffer)) {
+            Ok(0) if buffer.is_empty() => return Ok(false),
+            Ok(0) => bail!(wire::BrokenWire),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(io::Error::from(error).into()),
         }
     }
-    Ok(Some(request))
+    Ok(true)
 }
 
 fn write_frame(mut stream: &UnixStream, id: u64, outcome: Outcome, body: &[u8]) -> anyhow::Result<()> {

@@ -9,47 +9,72 @@ pub(crate) struct Case {
     pub(crate) connections: usize,
     pub(crate) authenticated: bool,
     pub(crate) content: Content,
+    /// Functions that are deployed before.
+    pub(crate) functions: usize,
     /// How many times as many requests a second as TabPy this server should answer.
     pub(crate) target: Option<f64>,
+    /// Which part of the echo's rate it should reach.
+    pub(crate) echo_target: Option<f64>,
 }
 
 #[derive(Clone, Copy)]
 pub(crate) enum Content {
     /// One number in, one out: most calls of a Tableau view are like this.
     Tiny,
+    /// The same by a deployed function: called by its route, and by a script.
+    Query,
+    QueryInScript,
     /// Two columns of so many rows in, the first one out.
     Rows(Kind, usize),
+    /// One column in and out.
+    Column(Kind, usize),
+    /// An array of so many floats that the script makes, returned as it is; by `tolist` where that fails.
+    Numpy(usize),
 }
 
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
     Floats,
     Ints,
-    Strings,
+    /// As a dimension with as many members as rows.
+    Distinct,
+    /// With few members.
+    Repeated,
+    /// Not ASCII, written as escapes.
+    Escaped,
 }
 
-use Content::{Rows, Tiny};
-use Kind::{Floats, Ints, Strings};
+use Content::{Column, Numpy, Query, QueryInScript, Rows, Tiny};
+use Kind::{Distinct, Escaped, Floats, Ints, Repeated};
 
 #[rustfmt::skip]
-pub(crate) const CASES: [Case; 16] = [
-    case("tiny, 1 connection", 1, false, Tiny, None),
-    case("tiny, 8 connections", 8, false, Tiny, None),
-    case("tiny, 32 connections", 32, false, Tiny, Some(25.0)),
-    case("tiny with authentication, 1 connection", 1, true, Tiny, None),
-    case("tiny with authentication, 8 connections", 8, true, Tiny, None),
-    case("tiny with authentication, 32 connections", 32, true, Tiny, Some(200.0)),
-    case("10 k floats, 1 connection", 1, false, Rows(Floats, 10_000), None),
-    case("10 k floats, 8 connections", 8, false, Rows(Floats, 10_000), None),
-    case("10 k ints, 1 connection", 1, false, Rows(Ints, 10_000), None),
-    case("10 k strings, 1 connection", 1, false, Rows(Strings, 10_000), None),
-    case("100 k floats, 1 connection", 1, false, Rows(Floats, 100_000), None),
-    case("100 k ints, 1 connection", 1, false, Rows(Ints, 100_000), None),
-    case("100 k strings, 1 connection", 1, false, Rows(Strings, 100_000), None),
-    case("1 M floats, 1 connection", 1, false, Rows(Floats, 1_000_000), Some(4.0)),
-    case("1 M ints, 1 connection", 1, false, Rows(Ints, 1_000_000), None),
-    case("1 M strings, 1 connection", 1, false, Rows(Strings, 1_000_000), None),
+pub(crate) const CASES: [Case; 22] = [
+    case("tiny, 1 connection", 1, false, Tiny, None, Some(0.50)),
+    case("tiny, 8 connections", 8, false, Tiny, None, None),
+    case("tiny, 32 connections", 32, false, Tiny, Some(60.0), Some(0.45)),
+    case("tiny with authentication, 1 connection", 1, true, Tiny, None, None),
+    case("tiny with authentication, 32 connections", 32, true, Tiny, Some(450.0), None),
+    with(1, case("query of a function, 1 connection", 1, false, Query, None, None)),
+    with(1, case("query of a function, 8 connections", 8, false, Query, None, None)),
+    with(1, case("tabpy.query in a script, 1 connection", 1, false, QueryInScript, None, None)),
+    with(100, case("tiny beside 100 functions, 1 connection", 1, false, Tiny, None, None)),
+    case("10 k floats, 1 connection", 1, false, Rows(Floats, 10_000), None, None),
+    case("10 k floats, 8 connections", 8, false, Rows(Floats, 10_000), Some(20.0), None),
+    case("10 k ints, 1 connection", 1, false, Rows(Ints, 10_000), None, None),
+    case("10 k strings, 1 connection", 1, false, Column(Distinct, 10_000), None, None),
+    case("100 k floats, 1 connection", 1, false, Rows(Floats, 100_000), None, None),
+    case("100 k ints, 1 connection", 1, false, Rows(Ints, 100_000), None, None),
+    case("100 k strings, 1 connection", 1, false, Column(Distinct, 100_000), None, None),
+    case("1 M x 2 floats", 1, false, Rows(Floats, 1_000_000), Some(9.0), None),
+    case("1 M x 2 ints", 1, false, Rows(Ints, 1_000_000), Some(4.0), None),
+    case("1 M distinct strings", 1, false, Column(Distinct, 1_000_000), Some(3.3), None),
+    case("1 M repeated strings", 1, false, Column(Repeated, 1_000_000), None, None),
+    case("1 M escaped strings", 1, false, Column(Escaped, 1_000_000), Some(5.0), None),
+    case("numpy array of 1 M floats", 1, false, Numpy(1_000_000), Some(12.0), None),
 ];
+
+/// One connection more than there are workers is where a queue begins.
+pub(crate) const CURVE: [usize; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
 const fn case(
     name: &'static str,
@@ -57,14 +82,34 @@ const fn case(
     authenticated: bool,
     content: Content,
     target: Option<f64>,
+    echo_target: Option<f64>,
 ) -> Case {
-    Case { name, connections, authenticated, content, target }
+    Case { name, connections, authenticated, content, functions: 0, target, echo_target }
+}
+
+const fn with(functions: usize, case: Case) -> Case {
+    Case { functions, ..case }
+}
+
+/// The function that is called is the first one; the others are there.
+pub(crate) fn function(number: usize) -> String {
+    format!("def add_one_{number}(x):\n    return x[0] + 1\n")
 }
 
 impl Content {
-    pub(crate) fn body(self) -> String {
+    pub(crate) fn path(self) -> &'static str {
+        if matches!(self, Query) { "/query/add_one_0" } else { "/evaluate" }
+    }
+
+    /// `lists` for a server that cannot write arrays.
+    pub(crate) fn body(self, lists: bool) -> String {
         match self {
             Tiny => r#"{"script":"return _arg1[0] + 1","data":{"_arg1":[41.5]}}"#.to_owned(),
+            Query => r#"{"data":[[41.5]]}"#.to_owned(),
+            QueryInScript => {
+                r#"{"script":"return tabpy.query('add_one_0', _arg1)['response']","data":{"_arg1":[41.5]}}"#
+                    .to_owned()
+            }
             Rows(kind, rows) => {
                 let mut body = r#"{"script":"return _arg1","data":{"_arg1":["#.to_owned();
                 kind.write_column(&mut body, rows, 1, ",");
@@ -73,15 +118,40 @@ impl Content {
                 body.push_str("]}}");
                 body
             }
+            Column(kind, rows) => {
+                let mut body = r#"{"script":"return _arg1","data":{"_arg1":["#.to_owned();
+                kind.write_column(&mut body, rows, 1, ",");
+                body.push_str("]}}");
+                body
+            }
+            Numpy(rows) => {
+                let list = if lists { ".tolist()" } else { "" };
+                format!(
+                    r#"{{"script":"import numpy\nreturn (numpy.arange(_arg1[0]) / 7){list}","data":{{"_arg1":[{rows}]}}}}"#
+                )
+            }
         }
     }
 
+    /// What must come; any byte may stand where this has a zero.
     pub(crate) fn answer(self) -> String {
         match self {
-            Tiny => "42.5".to_owned(),
-            Rows(kind, rows) => {
+            Tiny | QueryInScript => "42.5".to_owned(),
+            Query => {
+                let uuid = "\0".repeat(36);
+                format!(r#"{{"response": 42.5, "version": 1, "model": "add_one_0", "uuid": "{uuid}"}}"#)
+            }
+            Rows(kind, rows) | Column(kind, rows) => {
                 let mut answer = "[".to_owned();
                 kind.write_column(&mut answer, rows, 1, ", ");
+                answer.push(']');
+                answer
+            }
+            Numpy(rows) => {
+                let mut answer = "[0.0".to_owned();
+                for row in 1..rows {
+                    let _ = write!(answer, ", {:?}", row as f64 / 7.0);
+                }
                 answer.push(']');
                 answer
             }
@@ -104,9 +174,9 @@ impl Kind {
                     write!(out, "{:?}", 1e-4 + (number % (1 << 53)) as f64 / (1_u64 << 53) as f64 * 9999.0)
                 }
                 Ints => write!(out, "{}", number % 1_000_000),
-                // As a dimension with as many members as rows, and one with few.
-                Strings if seed == 1 => write!(out, "\"Customer {:08}\"", number % 100_000_000),
-                Strings => write!(out, "\"Category {}\"", number % 40),
+                Distinct => write!(out, "\"Customer {:08}\"", number % 100_000_000),
+                Repeated => write!(out, "\"Category {}\"", number % 40),
+                Escaped => write!(out, "\"\\u00e9\\u4e2d\\u6587{row}\""),
             };
         }
     }

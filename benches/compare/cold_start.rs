@@ -9,7 +9,7 @@ use crate::server::{Product, Server};
 
 pub(crate) const NAME: &str = "/info from a cold start";
 pub(crate) const RUNS: usize = 5;
-pub(crate) const TARGET: Duration = Duration::from_millis(50);
+pub(crate) const TARGET: Duration = Duration::from_millis(15);
 
 /// The median.
 pub(crate) fn measure(product: Product) -> Result<Duration> {

@@ -12,18 +12,30 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::case::Case;
-use crate::cold_start;
-use crate::load::Measured;
+use crate::load::{Measured, Timed};
 use crate::server::package_folder;
+use crate::{cold_start, replacement};
 
-/// What was measured of TabPy and of this server.
+/// What was measured of two servers, this one last.
 type Pair<T> = [Option<T>; 2];
 
 #[derive(Default)]
 pub(crate) struct Report {
     pub(crate) cold_start: Option<Pair<Duration>>,
-    pub(crate) rows: Vec<(&'static Case, Pair<Measured>)>,
+    pub(crate) replacement: Option<Duration>,
+    pub(crate) rows: Vec<Row>,
+    /// By the number of connections: the echo and this server.
+    pub(crate) curve: Vec<(usize, Pair<Timed>)>,
+    /// By the number of cores: TabPy and this server.
+    pub(crate) cores: Vec<(usize, Pair<Timed>)>,
     pub(crate) failures: Failures,
+}
+
+pub(crate) struct Row {
+    pub(crate) case: &'static Case,
+    /// In the order of [`Product::ALL`].
+    pub(crate) servers: [Option<Measured>; 5],
+    pub(crate) alone: Option<f64>,
 }
 
 /// Why cells of the table are empty.
@@ -42,7 +54,7 @@ impl Failures {
 
 impl Report {
     pub(crate) fn markdown(&self, seconds: f64) -> Result<String> {
-        let mut out = String::from("# TabPy and tabpy-rs side by side\n\n");
+        let mut out = String::from("# tabpy-rs beside others\n\n");
         write_circumstances(&mut out, seconds)?;
         if let Some(pair) = &self.cold_start {
             let [tabpy, ours] = pair.map(|time| cell(time, milliseconds));
@@ -53,49 +65,149 @@ impl Report {
                 "\n{name}, median of {runs}: TabPy {tabpy} ms, tabpy-rs {ours} ms (target: under {target} ms)."
             )?;
         }
-        if !self.rows.is_empty() {
-            out.push_str(
-                "\n| Case | requests/s: TabPy | tabpy-rs | times as many | p50 / p99 in ms: TabPy | tabpy-rs \
-                 | peak memory in MiB: TabPy | tabpy-rs | part of TabPy's |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
-            );
+        if let Some(time) = self.replacement {
+            let (time, target) = (milliseconds(time), milliseconds(replacement::TARGET));
+            let (name, runs) = (replacement::NAME, replacement::RUNS);
+            writeln!(out, "\nUntil {name}, median of {runs}: {time} ms (target: under {target} ms).")?;
         }
-        for (case, pair) in &self.rows {
-            write_row(&mut out, case, pair)?;
-        }
+        self.write_rates(&mut out)?;
+        self.write_times(&mut out)?;
+        self.write_curve(&mut out)?;
+        self.write_cores(&mut out)?;
         for failure in &self.failures.0 {
             writeln!(out, "\nFailed: {failure}")?;
         }
         Ok(out)
     }
+
+    fn write_rates(&self, out: &mut String) -> Result<()> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let columns = [
+            "Requests a second",
+            "TabPy",
+            "TabPy, quiet",
+            "FastAPI",
+            "tabpy-rs",
+            "x TabPy",
+            "x quiet",
+            "x FastAPI",
+        ];
+        write_head(out, &[&columns[..], &["echo", "of it", "alone", "of it"]].concat())?;
+        for row in &self.rows {
+            let [tabpy, quiet, fastapi, echo, ours] =
+                row.servers.each_ref().map(|one| one.as_ref().map(|one| one.timed.per_second));
+            let times = |other: Option<f64>| cell(ours.zip(other), |(ours, other)| number(ours / other));
+            let target = |target: Option<f64>| {
+                target.map_or_else(String::new, |target| format!(" (target: {target})"))
+            };
+            let rate = |rate| cell(rate, number);
+            let cells = [
+                row.case.name.to_owned(),
+                rate(tabpy),
+                rate(quiet),
+                rate(fastapi),
+                rate(ours),
+                times(tabpy) + &target(row.case.target),
+                times(quiet),
+                times(fastapi),
+                rate(echo),
+                times(echo) + &target(row.case.echo_target),
+                rate(row.alone),
+                times(row.alone),
+            ];
+            writeln!(out, "| {} |", cells.join(" | "))?;
+        }
+        Ok(())
+    }
+
+    fn write_times(&self, out: &mut String) -> Result<()> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let columns = [
+            "p50 / p99 in ms, peak memory in MiB",
+            "TabPy",
+            "FastAPI",
+            "tabpy-rs",
+            "TabPy",
+            "FastAPI",
+            "tabpy-rs",
+            "part of TabPy's",
+        ];
+        write_head(out, &columns)?;
+        for row in &self.rows {
+            let [tabpy, _, fastapi, _, ours] = row.servers.each_ref().map(Option::as_ref);
+            let times = |one: Option<&Measured>| cell(one, |one| latency(&one.timed));
+            let memory = |one: Option<&Measured>| cell(one, |one| (one.peak_memory >> 20).to_string());
+            let part = cell(ours.zip(tabpy), |(ours, tabpy)| {
+                format!("{:.2}", ours.peak_memory as f64 / tabpy.peak_memory as f64)
+            });
+            let cells = [
+                row.case.name.to_owned(),
+                times(tabpy),
+                times(fastapi),
+                times(ours),
+                memory(tabpy),
+                memory(fastapi),
+                memory(ours),
+                part,
+            ];
+            writeln!(out, "| {} |", cells.join(" | "))?;
+        }
+        Ok(())
+    }
+
+    fn write_curve(&self, out: &mut String) -> Result<()> {
+        if self.curve.is_empty() {
+            return Ok(());
+        }
+        write_head(
+            out,
+            &[
+                "Tiny calls, connections",
+                "tabpy-rs, requests a second",
+                "p50 / p99 in ms",
+                "echo, requests a second",
+                "p50 / p99 in ms",
+            ],
+        )?;
+        for (connections, [echo, ours]) in &self.curve {
+            let rate = |one: &Option<Timed>| cell(one.as_ref(), |one| number(one.per_second));
+            let times = |one: &Option<Timed>| cell(one.as_ref(), latency);
+            writeln!(
+                out,
+                "| {connections} | {} | {} | {} | {} |",
+                rate(ours),
+                times(ours),
+                rate(echo),
+                times(echo)
+            )?;
+        }
+        Ok(())
+    }
+
+    fn write_cores(&self, out: &mut String) -> Result<()> {
+        if self.cores.is_empty() {
+            return Ok(());
+        }
+        write_head(out, &["Tiny calls, 32 connections, cores for the server", "TabPy", "tabpy-rs"])?;
+        for (cores, pair) in &self.cores {
+            let [tabpy, ours] = pair.each_ref().map(|one| cell(one.as_ref(), |one| number(one.per_second)));
+            writeln!(out, "| {cores} | {tabpy} | {ours} |")?;
+        }
+        Ok(())
+    }
 }
 
-fn write_row(out: &mut String, case: &Case, pair: &Pair<Measured>) -> Result<()> {
-    let [tabpy, ours] = pair.each_ref().map(Option::as_ref);
-    let both = tabpy.zip(ours);
-    let rate = |one: &Measured| number(one.timed.per_second);
-    let times = |one: &Measured| {
-        format!("{} / {}", milliseconds(one.timed.median), milliseconds(one.timed.percentile_99))
-    };
-    let memory = |one: &Measured| (one.peak_memory / (1024 * 1024)).to_string();
-    let mut faster = cell(both, |(tabpy, ours)| number(ours.timed.per_second / tabpy.timed.per_second));
-    if let Some(target) = case.target {
-        write!(faster, " (target: {target})")?;
-    }
-    let smaller =
-        cell(both, |(tabpy, ours)| format!("{:.2}", ours.peak_memory as f64 / tabpy.peak_memory as f64));
-    let cells = [
-        case.name.to_owned(),
-        cell(tabpy, rate),
-        cell(ours, rate),
-        faster,
-        cell(tabpy, times),
-        cell(ours, times),
-        cell(tabpy, memory),
-        cell(ours, memory),
-        smaller,
-    ];
-    writeln!(out, "| {} |", cells.join(" | "))?;
+fn write_head(out: &mut String, columns: &[&str]) -> Result<()> {
+    writeln!(out, "\n| {} |\n|---{}|", columns.join(" | "), "|--:".repeat(columns.len() - 1))?;
     Ok(())
+}
+
+fn latency(timed: &Timed) -> String {
+    format!("{} / {}", milliseconds(timed.median), milliseconds(timed.percentile_99))
 }
 
 fn write_circumstances(out: &mut String, seconds: f64) -> Result<()> {
@@ -117,15 +229,23 @@ fn write_circumstances(out: &mut String, seconds: f64) -> Result<()> {
         line_of("git", &["describe", "--always", "--dirty"]),
         line_of(package_folder().join(".venv/bin/python"), &["--version"])
     )?;
+    let fastapi = "import importlib.metadata as m; print('FastAPI', m.version('fastapi'), 'under granian', m.version('granian'))";
     writeln!(
         out,
-        "- Both started afresh for each case, as installed, with the load beside them on the same cores; closed loop on \
+        "- {}, one process a core, `benches/fastapi_app.py`; quiet: TabPy with its log at WARNING; echo: actix-web that sends \
+         each body back; alone: parse, call and write in one process that nobody asks",
+        line_of(package_folder().join(".venv-fastapi/bin/python"), &["-c", fastapi])
+    )?;
+    writeln!(
+        out,
+        "- All started afresh for each case, as installed, with the load beside them on the same cores; closed loop on \
          kept-alive connections, {seconds} s each (at least 3 requests a connection), every answer compared with what must come"
     )?;
     writeln!(
         out,
-        "- Tiny: `return _arg1[0] + 1`. Rows: two columns in, `return _arg1`. Strings: one column of distinct ones, one of 40 that repeat. \
-         Memory: proportional set size of all processes of the server, sampled while it warms up and at the end"
+        "- Tiny: `return _arg1[0] + 1`; a function does the same. Two columns of numbers or one of strings in, `return _arg1`. The array: \
+         `numpy.arange(n) / 7`, for the others with `.tolist()`. Memory: proportional set size of all processes of the \
+         server, sampled while it warms up and at the end"
     )?;
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! A TabPy or one of ours, started in an empty folder on a free port of loopback with the settings
-//! of an installation out of the box, and ended when dropped. Both write their log: TabPy its file,
-//! this server the standard error.
+//! A server to be measured, started in an empty folder on a free port of loopback with the settings of an
+//! installation out of the box, and ended when dropped. TabPy and this server write their logs: TabPy its
+//! file, this server the standard error.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -19,32 +19,109 @@ use tempfile::TempDir;
 const PASSWORDS: &str = "user1 b8a63cf588cd2399da615042de4732f5b121c4d1042acfb91598a56d2dd3e1d7b9f785213262eddbbd00c7a8c9c3e89d7cb98f31d405cc644b1aeba92c3de40b\n";
 const CREDENTIALS: &str = "user1:P@ssw0rd";
 
+/// Says to a copy of this program what it is to do instead of measuring.
+pub(crate) const ROLE: &str = "BENCH_ROLE";
+
+/// TabPy's log without what it writes for each request.
+const QUIET: &str = "[TabPy]\n[loggers]\nkeys=root\n[handlers]\nkeys=file\n[formatters]\nkeys=plain\n\
+    [logger_root]\nlevel=WARNING\nhandlers=file\n[handler_file]\nclass=FileHandler\nlevel=WARNING\n\
+    formatter=plain\nargs=('tabpy.log',)\n[formatter_plain]\nformat=%(asctime)s %(message)s\n";
+
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Product {
     TabPy,
+    /// TabPy with its log turned down.
+    Quiet,
+    FastApi,
+    Echo,
     Ours,
 }
 
 impl Product {
-    pub(crate) const BOTH: [Self; 2] = [Self::TabPy, Self::Ours];
+    pub(crate) const ALL: [Self; 5] = [Self::TabPy, Self::Quiet, Self::FastApi, Self::Echo, Self::Ours];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::TabPy => "TabPy",
+            Self::Quiet => "TabPy, quiet",
+            Self::FastApi => "FastAPI",
+            Self::Echo => "echo",
             Self::Ours => "tabpy-rs",
         }
     }
 
-    fn program(self) -> PathBuf {
-        match self {
-            Self::TabPy => package_folder().join(".venv-tabpy/bin/tabpy"),
+    fn program(self) -> Result<PathBuf> {
+        Ok(match self {
+            Self::TabPy | Self::Quiet => package_folder().join(".venv-tabpy/bin/tabpy"),
+            Self::FastApi => package_folder().join(".venv-fastapi/bin/granian"),
+            Self::Echo => std::env::current_exe()?,
             Self::Ours => PathBuf::from(env!("CARGO_BIN_EXE_tabpy-rs")),
-        }
+        })
     }
 
     pub(crate) fn require(self) -> Result<()> {
-        let program = self.program();
+        let program = self.program()?;
         ensure!(program.exists(), "{} is not there: start this by `make bench`", program.display());
+        Ok(())
+    }
+
+    /// Whether it can ask for credentials.
+    pub(crate) fn has_users(self) -> bool {
+        matches!(self, Self::TabPy | Self::Quiet | Self::Ours)
+    }
+
+    /// Whether functions can be deployed to it.
+    pub(crate) fn has_functions(self) -> bool {
+        self.has_users()
+    }
+
+    /// Whether it cannot write numpy's arrays.
+    pub(crate) fn wants_lists(self) -> bool {
+        self != Self::Ours
+    }
+
+    fn configure(
+        self,
+        command: &mut Command,
+        folder: &Path,
+        address: SocketAddr,
+        authenticated: bool,
+    ) -> Result<()> {
+        let port = address.port().to_string();
+        match self {
+            Self::TabPy | Self::Quiet | Self::Ours => {
+                command.env("TABPY_PORT", &port).env("TABPY_STATE_PATH", folder);
+                command.env("TABPY_QUERY_OBJECT_PATH", folder.join("query_objects"));
+                if authenticated {
+                    let passwords = folder.join("passwords.txt");
+                    fs::write(&passwords, PASSWORDS)?;
+                    command.env("TABPY_PWD_FILE", passwords);
+                } else {
+                    command.arg("--disable-auth-warning");
+                }
+            }
+            Self::FastApi => {
+                let cores = thread::available_parallelism()?.to_string();
+                command.args(["--interface", "asgi", "--host", "127.0.0.1", "--port", &port]);
+                command.args(["--workers", &cores, "--log-level", "warning", "--working-dir"]);
+                command.arg(package_folder().join("benches")).arg("fastapi_app:app");
+            }
+            Self::Echo => {
+                command.env(ROLE, Self::Echo.name()).env("PORT", &port);
+            }
+        }
+        match self {
+            Self::Quiet => {
+                let file = folder.join("quiet.conf");
+                fs::write(&file, QUIET)?;
+                command.arg("--config").arg(file);
+            }
+            Self::Ours => {
+                command.env("TABPY_HOST", address.ip().to_string());
+                command.env("TABPY_PYTHON", package_folder().join(".venv"));
+            }
+            _ => {}
+        }
         Ok(())
     }
 }
@@ -63,25 +140,38 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(product: Product, authenticated: bool) -> Result<Self> {
+        Self::start_with(product, authenticated, &[])
+    }
+
+    pub(crate) fn start_with(
+        product: Product,
+        authenticated: bool,
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
+        Self::start_as(Command::new(product.program()?), product, authenticated, environment)
+    }
+
+    /// On so many of the machine's cores.
+    pub(crate) fn start_on(product: Product, cores: usize) -> Result<Self> {
+        let mut command = Command::new("taskset");
+        command.arg("--cpu-list").arg(format!("0-{}", cores - 1)).arg(product.program()?);
+        Self::start_as(command, product, false, &[])
+    }
+
+    fn start_as(
+        mut command: Command,
+        product: Product,
+        authenticated: bool,
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let address = free_address()?;
-        let mut command = Command::new(product.program());
         command.current_dir(folder.path()).env_clear();
         for name in ["PATH", "HOME", "LANG"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
-        command.env("TABPY_PORT", address.port().to_string()).env("TABPY_STATE_PATH", folder.path());
-        if product == Product::Ours {
-            command.env("TABPY_HOST", address.ip().to_string());
-            command.env("TABPY_PYTHON", package_folder().join(".venv"));
-        }
-        if authenticated {
-            let passwords = folder.path().join("passwords.txt");
-            fs::write(&passwords, PASSWORDS)?;
-            command.env("TABPY_PWD_FILE", passwords);
-        } else {
-            command.arg("--disable-auth-warning");
-        }
+        product.configure(&mut command, folder.path(), address, authenticated)?;
+        command.envs(environment.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(File::create(folder.path().join("stderr.log"))?);
         // A group of its own, so that its workers end with it.
@@ -99,11 +189,16 @@ impl Server {
 
     /// The bytes of a `POST /evaluate` as Tableau sends it.
     pub(crate) fn request(&self, body: &str) -> Vec<u8> {
+        self.request_to("POST /evaluate", body)
+    }
+
+    /// The same with another method and path.
+    pub(crate) fn request_to(&self, line: &str, body: &str) -> Vec<u8> {
         let Self { address, .. } = self;
         let authorization = self.authorization.as_deref().unwrap_or_default();
         let length = body.len();
         format!(
-            "POST /evaluate HTTP/1.1\r\nHost: {address}\r\n{authorization}Content-Type: application/json\r\n\
+            "{line} HTTP/1.1\r\nHost: {address}\r\n{authorization}Content-Type: application/json\r\n\
              TabPy-Client: Tableau Desktop 2025.1\r\nTabPy-User: analyst\r\nContent-Length: {length}\r\n\r\n{body}"
         )
         .into_bytes()

@@ -1,6 +1,6 @@
 -- Raised by every change, in the same transaction.
 CREATE TABLE tabpy_generation (
-    only INTEGER PRIMARY KEY CHECK (only = 1),
+    id INTEGER PRIMARY KEY CHECK (id = 1),
     generation BIGINT NOT NULL
 );
 INSERT INTO tabpy_generation VALUES (1, 0);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 /// How the names before `=` are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Names {
+pub(crate) enum Names {
     /// In upper case: the file's own case means nothing.
     AnyCase,
     /// As they are written, and a name may stand alone, without a value.
@@ -15,8 +15,8 @@ pub(super) enum Names {
 
 /// The values of one section, the ones of `[DEFAULT]` beneath them.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Section {
-    pub(super) values: BTreeMap<String, String>,
+pub(crate) struct Section {
+    pub(crate) values: BTreeMap<String, String>,
 }
 
 /// How deep a value may refer to others, as in Python.
@@ -24,7 +24,7 @@ const DEPTH: usize = 10;
 
 impl Section {
     /// `None` when the file has no such section.
-    pub(super) fn parse(text: &str, wanted: &str, names: Names) -> Result<Option<Self>, String> {
+    pub(crate) fn parse(text: &str, wanted: &str, names: Names) -> Result<Option<Self>, String> {
         let mut file = File { wanted, names, defaults: Lines::default(), section: None };
         let mut place = Place::Outside;
         let mut option: Option<String> = None;
@@ -60,7 +60,7 @@ impl Section {
     }
 
     /// The value of a name with its references resolved, in this section first and then by `outside`.
-    pub(super) fn resolve(
+    pub(crate) fn resolve(
         &self,
         name: &str,
         outside: &dyn Fn(&str) -> Option<String>,

@@ -167,6 +167,20 @@ impl Sources {
     }
 }
 
+/// What the commands that are clients are given: the environment, then `.env`, then a file of the same form.
+pub(super) fn variables(file: Option<&Path>) -> anyhow::Result<Pairs> {
+    let mut pairs = environment(std::env::vars_os())?;
+    pairs.extend(dotenv(Path::new(".env"))?);
+    if let Some(path) = file {
+        // A pipe will do as well.
+        if !path.exists() || path.is_dir() {
+            bail!("there is no file {}", path.display());
+        }
+        pairs.extend(dotenv(path)?);
+    }
+    Ok(pairs)
+}
+
 /// The settings as texts. Each field is the variable of the same name; see `settings::SETTINGS`.
 #[derive(Default, serde::Deserialize)]
 pub(super) struct Raw {

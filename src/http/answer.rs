@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use actix_web::body::BoxBody;
+use actix_web::body::{BoxBody, SizedStream};
 use actix_web::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, RETRY_AFTER, VARY};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
@@ -11,6 +11,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::failure::Failure;
+use crate::pool::Body;
 
 /// Smaller answers are not worth compressing.
 const WORTH_COMPRESSING: usize = 1024;
@@ -58,7 +59,18 @@ pub(super) fn json(status: u16, body: impl Into<Bytes>) -> HttpResponse {
 }
 
 /// As [`json`], compressed if the client takes that and it pays.
-pub(super) async fn json_for(request: &HttpRequest, status: u16, body: Bytes) -> HttpResponse {
+pub(super) async fn json_for(request: &HttpRequest, status: u16, body: Body) -> HttpResponse {
+    let body = match body {
+        Body::Parts(parts) if !accepts_gzip(request) => {
+            return builder(status).body(SizedStream::new(parts.length() as u64, parts));
+        }
+        body => match body.whole().await {
+            Ok(body) => body,
+            Err(error) => {
+                return refused(&Failure::new(500, "Error processing script").info(format!("{error}.")));
+            }
+        },
+    };
     if body.len() < WORTH_COMPRESSING || !accepts_gzip(request) {
         return json(status, body);
     }

@@ -17,6 +17,7 @@ use futures_util::{Stream, StreamExt as _};
 use super::Service;
 use super::bodies::{Bodies, SMALL, Share};
 use crate::failure::Failure;
+use crate::large_pages;
 
 /// A client that sends nothing for so long is not coming back.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -139,6 +140,7 @@ where
     let Some(second) = next(body).await? else { return Ok(share.hold(first)) };
     let until = Instant::now() + SILENCE + FOR_A_MEGABYTE * u32::try_from(limit >> 20).unwrap_or(u32::MAX);
     let mut whole = BytesMut::with_capacity(share.bytes().max(first.len() + second.len()));
+    large_pages::prefer(whole.spare_capacity_mut());
     whole.extend_from_slice(&first);
     let mut chunk = Some(second);
     while let Some(bytes) = chunk {
@@ -148,12 +150,18 @@ where
         }
         if length > share.bytes() {
             let more = length.saturating_mul(2).min(limit);
-            let grown = if length > SMALL { share.grow(more).await } else { Ok(share.add(more)) };
+            let grown = if length > SMALL {
+                share.grow(more).await
+            } else {
+                share.add(more);
+                Ok(())
+            };
             if let Err(failure) = grown {
                 read_for_courtesy(body).await;
                 return Err(failure);
             }
             whole.reserve(more - whole.len());
+            large_pages::prefer(whole.spare_capacity_mut());
         }
         if Instant::now() > until {
             return Err(late());

@@ -10,7 +10,7 @@ use super::service::Service;
 use super::{Handled, answer, body, client, details};
 use crate::config::Timeout;
 use crate::failure::Failure;
-use crate::pool::{Answer, Job, Trouble};
+use crate::pool::{Answer, Body, Job, Trouble};
 use crate::telemetry::{Record, Rows, What, Work};
 use crate::wire::Task;
 
@@ -105,8 +105,8 @@ pub(super) async fn work(
              results\")"
         );
     }
-    if answer.status >= 400 {
-        remember(request, log_error(answer.status, &answer.body));
+    if let (400.., Body::Whole(body)) = (answer.status, &answer.body) {
+        remember(request, log_error(answer.status, body));
     }
     Ok(answer)
 }

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::service::Service;
 use super::{Handled, answer, body, evaluate};
 use crate::failure::Failure;
-use crate::pool::Trouble;
+use crate::pool::{self, Body, Trouble};
 use crate::wire::Task;
 
 /// An answer ends with `"<uuid>"}`, and each one's uuid is another.
@@ -38,8 +38,11 @@ pub(super) async fn query(
     let call = evaluate::Call { task: Task::Query, name: name.clone(), version, body };
     let as_for_function = |trouble, timeout: &str| failure(trouble, &name, timeout);
     let answer = evaluate::work(&request, &service, call, &service.query_timeout, as_for_function).await?;
-    let tag = if answer.status == 200 { tag(&answer.body).await } else { None };
-    let mut response = answer::json_for(&request, answer.status, answer.body).await;
+    let body = answer.body.whole().await.map_err(|error| {
+        Failure::new(500, format!("Error querying function '{name}'")).info(format!("{error}."))
+    })?;
+    let tag = if answer.status == 200 { tag(&body).await } else { None };
+    let mut response = answer::json_for(&request, answer.status, Body::Whole(body)).await;
     if let Some(tag) = tag {
         response.headers_mut().insert(ETAG, tag);
     }
@@ -66,7 +69,9 @@ fn failure(trouble: Trouble, name: &str, timeout: &str) -> Failure {
             format!("User defined function '{name}' timed out. Timeout is set to {timeout} s."),
         )
         .info("TABPY_QUERY_TIMEOUT is the time that a function may take."),
-        Trouble::Died { how, .. } => Failure::new(500, format!("Error querying function '{name}'")).info(how),
+        Trouble::Died { how, .. } => {
+            Failure::new(500, format!("Error querying function '{name}'")).info(pool::of_function(&how))
+        }
         other => other.failure(String::new),
     }
 }

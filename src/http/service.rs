@@ -93,12 +93,19 @@ impl Service {
             pool,
             store,
             stopping: AtomicBool::new(false),
+<<<<<<< HEAD
             watch: Watch::default(),
+=======
+>>>>>>> main
             generation,
             started: Instant::now(),
             python: config.python.executable.clone(),
             most_workers: config.pool.max_workers,
             worker_memory_bytes: config.pool.worker_memory_bytes,
+<<<<<<< HEAD
+=======
+            watch: Watch::default(),
+>>>>>>> main
             name: service.name.clone(),
             subdirectory: service.subdirectory.clone(),
             state_path: service.state_path.clone(),
@@ -130,7 +137,8 @@ impl Service {
 
     /// Where deployed functions live, in words.
     pub(super) fn functions_kept(&self) -> String {
-        "nowhere yet".to_owned()
+        let place = self.store.place();
+        self.store.complaint().map_or_else(|| place.to_owned(), |complaint| format!("{place}. {complaint}"))
     }
 
     /// A path without the subdirectory, if it lies below that.

@@ -141,8 +141,8 @@ fn bucket(duration: Duration) -> usize {
 
 /// Milliseconds in the middle of a bucket.
 fn middle(bucket: usize) -> f64 {
-    let low = 2f64.powi((bucket / 2) as i32) * if bucket % 2 == 0 { 1.0 } else { 1.5 };
-    let width = if bucket % 2 == 0 { 1.5 } else { 4.0 / 3.0 };
+    let low = 2f64.powi((bucket / 2) as i32) * if bucket.is_multiple_of(2) { 1.0 } else { 1.5 };
+    let width = if bucket.is_multiple_of(2) { 1.5 } else { 4.0 / 3.0 };
     (low * (1.0 + width) / 2.0).round() / 1000.0
 }
 

@@ -5,14 +5,15 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::OnceLock;
 
-use bytes::{Bytes, BytesMut};
-use tokio::net::UnixStream;
+use bytes::Bytes;
 use tokio::net::unix::pipe;
+use tokio::sync::mpsc::UnboundedSender;
 
+use super::channel::Wire;
 use super::output::Printed;
 use super::process::Worker;
 use super::{Job, Limits};
-use crate::wire::{self, Reply, Request};
+use crate::wire::{self, Reply, Request, Task};
 
 /// Enough for the reply to a tiny request, header included.
 const FIRST_READ: usize = 4096;
@@ -20,9 +21,21 @@ const FIRST_READ: usize = 4096;
 /// Error bodies may be longer than the answer that was allowed.
 const ERROR_ALLOWANCE: usize = 8 << 20;
 
+/// A longer answer is passed on before it is whole.
+const LONG: usize = 256 << 10;
+
+/// As much of a long answer is read at once. The C library keeps pieces of this size for the next ones.
+const PART: usize = 96 << 10;
+
+/// A longer body is not kept once it was sent: a worker that has read so much has begun.
+const BEGUN: usize = 1 << 20;
+
 pub(super) struct Done {
     pub(super) reply: Reply,
+    /// What has come of the answer.
     pub(super) body: Bytes,
+    /// How much is still to come.
+    pub(super) missing: usize,
     /// No other script should meet the worker: it said so, or more came than the reply.
     pub(super) spoilt: bool,
     /// What was printed, if that was wanted.
@@ -40,7 +53,7 @@ pub(super) enum Lost {
 }
 
 impl Worker {
-    pub(super) async fn exchange(&mut self, job: &Job, limits: &Limits) -> Result<Done, Lost> {
+    pub(super) async fn exchange(&mut self, job: &mut Job, limits: &Limits) -> Result<Done, Lost> {
         self.served += 1;
         let id = unguessable(self.number, self.served);
         let last = std::mem::replace(&mut self.last_id, id);
@@ -58,15 +71,21 @@ impl Worker {
         };
         // An idle worker has nothing to say but that it ends; what a script left on the wire would else
         // be taken for this job's reply.
-        if !matches!(wire.try_read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock) {
+        if !matches!(wire.try_read(&mut Vec::with_capacity(1)), Err(error) if error.kind() == ErrorKind::WouldBlock)
+        {
             return Err(Lost::BeforeItBegan);
         }
         send(wire, &request, job).await.map_err(|_| Lost::BeforeItBegan)?;
+        if job.body.len() > BEGUN {
+            job.body = Bytes::new();
+        }
+        // What a function answers is looked at whole.
+        let in_parts = job.task == Task::Evaluate;
         let mut printed = Printed::new(limits.script_output_bytes);
         if job.wants_output {
             printed.keep();
         }
-        let received = receive(wire, output, &mut printed, limits.max_response_bytes).await;
+        let received = receive(wire, output, &mut printed, limits.max_response_bytes, in_parts).await;
         // What was printed before the reply is in the pipe by now.
         printed.drain(output);
         let output = printed.kept();
@@ -80,6 +99,29 @@ impl Worker {
             Err(_) => Err(Lost::Ended),
         }
     }
+
+    /// Reads the rest of a long answer, and passes it on in parts.
+    pub(super) async fn pass_on(
+        &mut self,
+        mut missing: usize,
+        parts: &UnboundedSender<Bytes>,
+    ) -> io::Result<()> {
+        let (wire, _) = self.watched()?;
+        while missing > 0 {
+            let mut part = Vec::with_capacity(PART.min(missing));
+            match wire.try_read(&mut part) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(length) => {
+                    missing = missing.checked_sub(length).ok_or(ErrorKind::InvalidData)?;
+                    // A client that has left does not keep the worker from being read to the end.
+                    let _ = parts.send(part.into());
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => wire.readable().await?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// An id that a script cannot know before its request is there, so that it cannot answer the next one.
@@ -88,30 +130,21 @@ pub(super) fn unguessable(worker: u64, request: u64) -> u64 {
     KEY.get_or_init(RandomState::new).hash_one((worker, request))
 }
 
-async fn send(wire: &UnixStream, request: &Request, job: &Job) -> io::Result<()> {
+async fn send(wire: &Wire, request: &Request, job: &Job) -> io::Result<()> {
     let header = request.encode();
-    let mut slices = [IoSlice::new(&header), IoSlice::new(job.name.as_bytes()), IoSlice::new(&job.body)];
-    let mut rest = &mut slices[..];
-    IoSlice::advance_slices(&mut rest, 0);
-    while !rest.is_empty() {
-        match wire.try_write_vectored(rest) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(written) => IoSlice::advance_slices(&mut rest, written),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => wire.writable().await?,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
+    wire.write_all(&mut [IoSlice::new(&header), IoSlice::new(job.name.as_bytes()), IoSlice::new(&job.body)])
+        .await
 }
 
 /// The reply, or `None` when what came is no reply.
 async fn receive(
-    wire: &UnixStream,
+    wire: &Wire,
     output: &pipe::Receiver,
     printed: &mut Printed,
     max_response_bytes: usize,
+    in_parts: bool,
 ) -> io::Result<Option<Done>> {
-    let mut received = BytesMut::with_capacity(FIRST_READ);
+    let mut received = Vec::with_capacity(FIRST_READ);
     let mut whole = None;
     loop {
         if let (None, Some(header)) = (whole, received.first_chunk::<{ wire::HEADER }>()) {
@@ -122,6 +155,11 @@ async fn receive(
             else {
                 return Ok(None);
             };
+            if in_parts && reply.status == 200 && length > LONG {
+                let begun = Bytes::from(received).slice(wire::HEADER..);
+                let Some(missing) = length.checked_sub(begun.len()) else { return Ok(None) };
+                return Ok(Some(Done { reply, body: begun, missing, spoilt: reply.last, output: None }));
+            }
             received.reserve((wire::HEADER + length).saturating_sub(received.len()));
             whole = Some((reply, wire::HEADER + length));
         }
@@ -129,14 +167,10 @@ async fn receive(
             && received.len() >= length
         {
             let spoilt = reply.last || received.len() > length;
-            return Ok(Some(Done {
-                reply,
-                body: received.freeze().slice(wire::HEADER..length),
-                spoilt,
-                output: None,
-            }));
+            let body = Bytes::from(received).slice(wire::HEADER..length);
+            return Ok(Some(Done { reply, body, missing: 0, spoilt, output: None }));
         }
-        match wire.try_read_buf(&mut received) {
+        match wire.try_read(&mut received) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {

@@ -3,6 +3,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::{Instant, timeout_at};
+
 use super::exchange::{Done, Lost};
 use super::process::Worker;
 use super::{Job, Shared};
@@ -31,7 +35,7 @@ impl Lease {
         self.worker.take()
     }
 
-    pub(super) async fn exchange(&mut self, job: &Job) -> Result<Done, Lost> {
+    pub(super) async fn exchange(&mut self, job: &mut Job) -> Result<Done, Lost> {
         let Some(worker) = self.worker.as_mut() else { return Err(Lost::BeforeItBegan) };
         self.working = true;
         worker.next_turn();
@@ -46,9 +50,28 @@ impl Lease {
                 return Err(lost);
             }
         };
-        worker.next_turn();
-        self.working = false;
+        if done.missing == 0 {
+            worker.next_turn();
+            self.working = false;
+        }
         Ok(done)
+    }
+
+    /// Reads the rest of a long answer for the client, and returns the worker after it. A worker that does
+    /// not come to an end in time is ended.
+    pub(super) async fn pass_on(
+        mut self,
+        missing: usize,
+        parts: UnboundedSender<Bytes>,
+        spoilt: bool,
+        deadline: Instant,
+    ) {
+        let Some(worker) = self.worker.as_mut() else { return };
+        if let Ok(Ok(())) = timeout_at(deadline, worker.pass_on(missing, &parts)).await {
+            worker.next_turn();
+            self.working = false;
+            self.give_back(spoilt);
+        }
     }
 
     /// How the worker's process ended, after it did.

@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal};
-use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 
 use super::Start;
+use super::channel::Wire;
 use super::folder::{Folder, Folders};
 use super::forker::Ends;
 use super::warden::{Warden, Watch};
@@ -51,7 +51,7 @@ enum Channel {
     },
     Watched {
         home: ThreadId,
-        wire: UnixStream,
+        wire: Wire,
         output: pipe::Receiver,
     },
     /// Between the two, and after a failure to pass from one to the other.
@@ -184,17 +184,17 @@ impl Worker {
     }
 
     /// The descriptors, watched by this thread's runtime.
-    pub(super) fn watched(&mut self) -> io::Result<(&UnixStream, &pipe::Receiver)> {
+    pub(super) fn watched(&mut self) -> io::Result<(&Wire, &pipe::Receiver)> {
         let here = std::thread::current().id();
         if !self.is_at_home(here) {
             let (wire, output) = match std::mem::replace(&mut self.channel, Channel::Gone) {
                 Channel::Unwatched { wire, output } => (wire, output),
-                Channel::Watched { wire, output, .. } => (wire.into_std()?, output.into_nonblocking_fd()?),
+                Channel::Watched { wire, output, .. } => (wire.into_inner(), output.into_nonblocking_fd()?),
                 Channel::Gone => return Err(io::ErrorKind::NotConnected.into()),
             };
             self.channel = Channel::Watched {
                 home: here,
-                wire: UnixStream::from_std(wire)?,
+                wire: Wire::new(wire)?,
                 output: pipe::Receiver::from_owned_fd_unchecked(output)?,
             };
         }

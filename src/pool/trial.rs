@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::exchange::{Done, Lost};
 use super::process::Worker;
-use super::{Job, Pool, starter};
+use super::{Job, Pool, of_function, starter};
 use crate::catalogue::{NotLoaded, Trial, Tried};
 use crate::wire::Task;
 
@@ -24,7 +24,7 @@ impl Pool {
         let body = serde_json::to_vec(trial).map_err(|error| not_loaded(error.to_string()))?;
         let limits = &self.shared.start.limits;
         let deadline = Instant::now() + limits.trial_timeout;
-        let job = Job {
+        let mut job = Job {
             task: Task::Load,
             name: String::new(),
             version: 0,
@@ -34,10 +34,10 @@ impl Pool {
             wants_output: false,
         };
         worker.next_turn();
-        match tokio::time::timeout_at(deadline.into(), worker.exchange(&job, limits)).await {
+        match tokio::time::timeout_at(deadline.into(), worker.exchange(&mut job, limits)).await {
             Ok(Ok(Done { reply, body, .. })) => read(reply.status, &body),
-            Ok(Err(Lost::Garbled)) => Err(not_loaded(super::GARBLED.to_owned())),
-            Ok(Err(_)) => Err(not_loaded(worker.how_it_ended().await)),
+            Ok(Err(Lost::Garbled)) => Err(not_loaded(of_function(super::GARBLED))),
+            Ok(Err(_)) => Err(not_loaded(of_function(&worker.how_it_ended().await))),
             Err(_) => {
                 let seconds = limits.trial_timeout.as_secs_f64();
                 Err(not_loaded(format!(

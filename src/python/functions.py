@@ -1,19 +1,23 @@
 """Deployed functions within a worker: loading them, what they tell of themselves, and the words for what
 goes wrong. Which function a name means, and calling it, is functions.rs's."""
 
+import ast
 import builtins
 import inspect
 import linecache
 import os
 import pickle
 import sys
+import threading
 import traceback
 import types
 
 import _tabpy_rs
 import _tabpy_rs_archive
+import _tabpy_rs_settings as settings
 from _tabpy_rs_archive import WrongPython
-from _tabpy_rs_state import risk_of_function
+from _tabpy_rs_foreign import changes_others
+from _tabpy_rs_state import BEYOND_REPAIR, PROCESS, SETTINGS, risk_of_function
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -27,6 +31,9 @@ FOLDER = None
 TABPY = None
 
 _MODULE = "tabpy_function_"
+
+# A source is run by one thread; another that wants it waits until it is whole.
+_RUNNING = threading.RLock()
 
 
 class NotLoaded(Exception):
@@ -52,14 +59,15 @@ def _reason(failed):
 
 
 def load(folder, kind, function, python):
-    """The function of an object as (what is called, its risk)."""
+    """The function of an object as (what is called, its risk, what it has set up)."""
     try:
         if kind == "source":
-            module = _run_source(folder)
-            found = _named(module, function)
-            return found, _risk_of_source(module)
+            with _RUNNING:
+                module = _run_source(folder)
+            found, risk, changes = _named(module, function), _risk_of_source(module), module.__settings__
+            return found, risk | PROCESS | SETTINGS if changes else risk, changes or None
         found = _callable_of(_read_archive(folder, python))
-        return found, _risk_of(found)
+        return found, _risk_of(found), None
     except NotLoaded:
         raise
     except BaseException as error:
@@ -103,12 +111,21 @@ def _run_source(folder):
     module.__code__ = code
     # Classes look their module up, when they are pickled for example.
     sys.modules[name] = module
+    # What a file sets for itself holds while its functions run; what its imports set is of no account.
+    sets = risk_of_function(set(code.co_names), set()) & (PROCESS | SETTINGS)
+    before = settings.read_all() if sets else None
     try:
         exec(code, module.__dict__)
     except BaseException:
         sys.modules.pop(name, None)
         raise
+    module.__settings__ = settings.changes_since(before) if sets else []
     return module
+
+
+def set_up(changes):
+    """Puts in force what a function has set when it was loaded."""
+    settings.apply(changes)
 
 
 def _module_name(folder):
@@ -136,6 +153,8 @@ def _callable_of(found):
 
     if type(found) is CustomQueryObject:
         function = found.custom_query
+        if not callable(function):
+            raise NotLoaded(f"the archive holds a {type(function).__name__}, which cannot be called")
         # As where the function came from: whoever wrote it there had `tabpy` only as a name.
         names = getattr(function, "__globals__", None)
         if names is not None and function.__module__ == "__main__":
@@ -162,7 +181,8 @@ def _why_not(error, python):
         return f"it needs the module '{error.name}', which is not installed here: add it to requirements.txt{_place(error)}"
     if isinstance(error, pickle.UnpicklingError | EOFError):
         return f"the archive is no pickle, or cut short: {type(error).__name__} : {_text(error)}"
-    return _tabpy_rs.bounded(f"{type(error).__name__} : {_text(error)}{_place(error)}")
+    text = _tabpy_rs.bounded(f"{type(error).__name__} : {_text(error)}{_place(error)}")
+    return text + _tabpy_rs.setting_behind(error)
 
 
 def _text(error):
@@ -262,7 +282,15 @@ def _is_misfit(function, arguments, named, error):
 def _risk_of_source(module):
     """The risk of calling what a source defines; what it did when it was run is looked at by itself."""
     codes = [constant for constant in module.__code__.co_consts if isinstance(constant, types.CodeType)]
-    return _risk_of_codes(codes)
+    risk = _risk_of_codes(codes)
+    with open(module.__file__, "rb") as file:
+        statements = ast.parse(file.read()).body
+    # Its imports tell whose a name is.
+    kept = [statement for statement in statements if isinstance(statement, _LATER)]
+    return risk | BEYOND_REPAIR if changes_others(kept, ()) else risk
+
+
+_LATER = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def _risk_of(function):

@@ -51,6 +51,8 @@ type Key = (String, Option<String>);
 struct Loaded {
     function: Py<PyAny>,
     risk: u8,
+    /// What it has set of its process when it was loaded, which is in force while it runs.
+    settings: Option<Py<PyAny>>,
 }
 
 /// A function that a name stands for, and the version that was found.
@@ -78,8 +80,6 @@ pub(super) enum Called<'py> {
 pub(super) struct Used {
     pub(super) risk: Risk,
     pub(super) has_loaded: bool,
-    /// How many are loaded now.
-    pub(super) count: usize,
 }
 
 impl Functions {
@@ -97,7 +97,7 @@ impl Functions {
 
     pub(super) fn used(&self) -> Used {
         let state = self.lock();
-        Used { risk: Risk(state.risk), has_loaded: state.has_loaded, count: state.loaded.len() }
+        Used { risk: Risk(state.risk), has_loaded: state.has_loaded }
     }
 
     /// Calls a function with arguments that nobody else holds.
@@ -123,6 +123,9 @@ impl Functions {
             }
         };
         let function = loaded.function.bind(py);
+        if let Some(settings) = &loaded.settings {
+            helpers.call_method1(intern!(py, "set_up"), (settings,))?;
+        }
         match within_limits(|| function.call(arguments, named)) {
             Ok(result) => Ok(Called::Returned { result, name: found.name, version: found.version }),
             Err(error) => {
@@ -275,11 +278,16 @@ impl Functions {
         let folder = catalogue::object(&self.catalogue, object);
         let arguments = (folder, kind, key.1.as_deref(), python);
         let made = self.helpers.bind(py).call_method1(intern!(py, "load"), arguments)?;
-        let (function, risk): (Py<PyAny>, u8) = made.extract()?;
-        let loaded = Arc::new(Loaded { function, risk });
-        let mut state = self.lock();
-        state.risk |= risk;
-        Ok(Arc::clone(state.loaded.entry(key).or_insert(loaded)))
+        let (function, risk, settings): (Py<PyAny>, u8, Option<Py<PyAny>>) = made.extract()?;
+        let loaded = Arc::new(Loaded { function, risk, settings });
+        let kept = {
+            let mut state = self.lock();
+            state.risk |= risk;
+            Arc::clone(state.loaded.entry(key).or_insert_with(|| Arc::clone(&loaded)))
+        };
+        // Another thread may have been faster; what then goes runs code of its own, and not under the lock.
+        drop(loaded);
+        Ok(kept)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -27,6 +27,7 @@ pub fn start(executable: &str) -> anyhow::Result<()> {
         for signal in [libc::SIGSEGV, libc::SIGBUS] {
             libc::signal(signal, libc::SIG_DFL);
         }
+        super::arena::install();
         let mut preconfig: ffi::PyPreConfig = std::mem::zeroed();
         ffi::PyPreConfig_InitPythonConfig(&mut preconfig);
         // Scripts are UTF-8 whatever the platform's locale says.
@@ -67,6 +68,11 @@ fn check(status: ffi::PyStatus) -> anyhow::Result<()> {
         }
         bail!("Python did not start: {}", CStr::from_ptr(status.err_msg).to_string_lossy())
     }
+}
+
+/// From now on keeps at most so many bytes of empty memory for the next large request.
+pub fn keep_memory(bytes: usize) {
+    super::arena::keep(bytes);
 }
 
 /// Runs `work` with the cyclic collector off: building a million objects would set it off again and

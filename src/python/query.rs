@@ -17,33 +17,35 @@ pub struct Wanted<'a> {
 }
 
 impl Interpreter {
-    /// Answers the body of a `/query/{name}`; see [`Self::evaluate`] for `reply` and what comes back.
+    /// Answers the body of a `/query/{name}`; see [`Self::evaluate`] for `buffer`, `start` and `reply`, and for
+    /// what comes back.
     pub fn query<R>(
         &mut self,
         wanted: &Wanted<'_>,
-        body: &[u8],
+        buffer: &mut Vec<u8>,
+        start: usize,
         reply: impl FnOnce(Outcome, &[u8]) -> R,
     ) -> (R, bool) {
         self.functions.begin(wanted.generation);
         Python::attach(|py| {
-            let data = match self.read(py, body) {
+            let data = self.read(py, &buffer[start..]);
+            buffer.clear();
+            let answer = buffer;
+            let data = match data {
                 Ok(data) => data,
                 Err(failure) => return (reply(Outcome::of(failure.status), &failure.body()), true),
             };
-            let mut answer = Vec::new();
-            let outcome = match self.answer(py, wanted, &data, &mut answer) {
+            let outcome = match self.answer(py, wanted, &data, answer) {
                 Ok(outcome) => outcome,
                 Err(error) => {
                     answer.clear();
                     let text = exception::text(self.prelude.bind(py), &error);
                     let failure = Failure::new(500, "Error processing query").info(text);
-                    answer = failure.body();
+                    *answer = failure.body();
                     Outcome::of(failure.status)
                 }
             };
-            let heard = self.flush(py);
-            let replied = reply(outcome, &answer);
-            (replied, heard && self.is_right(py, Risk::NONE))
+            self.finish(py, outcome, answer, Risk::NONE, reply)
         })
     }
 

@@ -4,8 +4,10 @@ them is put back, where a script that touches them ends its worker."""
 import gc
 import locale
 import logging
+import os
 import socket
 import sys
+import warnings
 
 
 def _logging():
@@ -96,6 +98,40 @@ _ALL = [
 ]
 
 
+def _set_environment(environment):
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+def _set_path(path):
+    sys.path[:] = path
+
+
+def _set_filters(filters):
+    warnings.filters[:] = filters
+    warnings._filters_mutated()
+
+
+def _numpy_errors():
+    numpy = sys.modules.get("numpy")
+    return None if numpy is None else numpy.geterr()
+
+
+def _set_numpy_errors(errors):
+    sys.modules["numpy"].seterr(**errors)
+
+
+# What state.py puts right by itself.
+_PROCESS = [
+    (lambda: dict(os.environ), _set_environment),
+    (lambda: list(sys.path), _set_path),
+    (sys.getrecursionlimit, sys.setrecursionlimit),
+    (lambda: list(warnings.filters), _set_filters),
+    (_numpy_errors, _set_numpy_errors),
+    (os.getcwd, os.chdir),
+]
+
+
 def read():
     return [get() for get, _ in _ALL]
 
@@ -105,3 +141,20 @@ def write(state):
     for (get, put), before in zip(_ALL, state):
         if before is not None and get() != before:
             put(before)
+
+
+def read_all():
+    return [get() for get, _ in _ALL + _PROCESS]
+
+
+def changes_since(state):
+    """What has changed, each as its place and its value now."""
+    now = read_all()
+    return [(place, value) for place, value in enumerate(now) if value is not None and value != state[place]]
+
+
+def apply(changes):
+    for place, value in changes:
+        get, put = (_ALL + _PROCESS)[place]
+        if get() != value:
+            put(value)

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgListener, PgPool};
 use sqlx::sqlite::SqlitePool;
 use sqlx::{Row as _, SqlSafeStr as _};
@@ -33,6 +33,7 @@ pub enum Location {
 pub(super) struct Database {
     location: Location,
     pool: Pool,
+    pub(super) writable: bool,
 }
 
 #[derive(Clone)]
@@ -168,19 +169,24 @@ impl Database {
             }
             Location::Postgres { address, connections } => (Pool::Postgres(address.pool(*connections)), true),
         };
-        let database = Self { location: location.clone(), pool };
+        let database = Self { location: location.clone(), pool, writable };
+        database.reach().await?;
         let outcome = match &database.pool {
             _ if !writable => Ok(()),
             Pool::Sqlite(pool) => {
                 migrator(include_str!("../../migrations/sqlite/0001_functions.sql")).run(pool).await
+<<<<<<< HEAD
             }
             Pool::Postgres(pool) => {
                 migrator(include_str!("../../migrations/postgres/0001_functions.sql")).run(pool).await
+=======
+>>>>>>> main
             }
+            Pool::Postgres(pool) => migrate(pool).await,
         };
         if let Err(error) = outcome {
             let error = match error {
-                sqlx::migrate::MigrateError::Execute(error) => error,
+                MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error,
                 other => sqlx::Error::Migrate(Box::new(other)),
             };
             let trouble = database.trouble(&error);
@@ -188,6 +194,14 @@ impl Database {
             return Err(trouble);
         }
         Ok(database)
+    }
+
+    /// Whether it can be talked to, and if not, why.
+    pub(super) async fn reach(&self) -> Result<(), Trouble> {
+        match &self.location {
+            Location::Sqlite(_) => Ok(()),
+            Location::Postgres { address, .. } => address.reach().await.map_err(|error| self.trouble(&error)),
+        }
     }
 
     pub(super) async fn close(&self) {
@@ -369,6 +383,19 @@ impl Location {
             Self::Postgres { address, .. } => address.place(),
         }
     }
+}
+
+/// In one transaction, which instances that start together begin one after the other.
+async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
+    let mut transaction = pool.begin().await?;
+    // A lock of the transaction's own also holds where a pooler hands connections round.
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtext('tabpy_migrations'))")
+        .execute(&mut *transaction)
+        .await?;
+    let mut migrator = migrator(include_str!("../../migrations/postgres/0001_functions.sql"));
+    migrator.set_locking(false).run(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(())
 }
 
 fn migrator(sql: &'static str) -> Migrator {

@@ -109,7 +109,12 @@ pub(super) async fn deploy(shared: Arc<Shared>, deploy: Deploy) -> Result<Functi
     outcome.map_err(|stopped| match stopped {
         Stopped::Failure(failure) => failure,
         Stopped::NotLoaded(reason) => {
-            tracing::warn!(name = name.as_str(), version, "not deployed, it does not load: {reason}");
+            // The reason may quote the source, which is nothing for a log.
+            tracing::warn!(
+                name = name.as_str(),
+                version,
+                "not deployed: it does not load, /status tells why"
+            );
             let kept = if existing.is_some() { " The version before is still in force." } else { "" };
             Failure::new(422, format!("LoadFailed: endpoint {name} was not deployed."))
                 .info(format!("{reason}{kept}"))

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sqlx::postgres::PgListener;
 
 use super::database::Database;
+use super::import;
 use super::stored::Stored;
 use super::trouble::{Kind, Trouble};
 use super::view::Load;
@@ -40,9 +41,13 @@ async fn once(shared: &Arc<Shared>, retry: &mut Duration) -> Result<(), Trouble>
         Standing::Unknown | Standing::Away(_, None) => None,
     };
     let database = match known {
-        Some(database) => database,
+        Some(database) => {
+            database.reach().await?;
+            database
+        }
         None => Database::open(&shared.settings.location).await?,
     };
+    import(shared, &database).await?;
     // Before the first look, so that no change falls between.
     let mut listener = database.listener().await?;
     refresh(shared, &database).await?;
@@ -55,6 +60,31 @@ async fn once(shared: &Arc<Shared>, retry: &mut Duration) -> Result<(), Trouble>
         }
         here(shared, &database);
     }
+}
+
+/// Takes over what a TabPy has left in the state folder, into a database that was never used.
+async fn import(shared: &Arc<Shared>, database: &Database) -> Result<(), Trouble> {
+    if database.generation().await? > 0 {
+        return Ok(());
+    }
+    let for_reading = Arc::clone(shared);
+    let reading = tokio::task::spawn_blocking(move || {
+        let settings = &for_reading.settings;
+        import::read(&settings.state_path, settings.max_function_bytes, settings.versions)
+    });
+    let Ok(found) = reading.await else { return Ok(()) };
+    for why in &found.left_out {
+        tracing::warn!("a function of TabPy's was not taken over: {why}");
+    }
+    if !found.functions.is_empty() && database.import(&found.functions).await? {
+        let mut names: Vec<&str> = found.functions.iter().map(|(stored, _)| stored.name.as_str()).collect();
+        names.dedup();
+        tracing::info!(
+            functions = names.join(", "),
+            "functions of TabPy's were taken over from its state folder"
+        );
+    }
+    Ok(())
 }
 
 /// Until somebody tells of a change, and no longer than a while.
@@ -128,7 +158,11 @@ async fn prove(shared: Arc<Shared>, stored: Arc<Stored>) {
             tracing::warn!(
                 name = stored.name,
                 version = stored.version,
+<<<<<<< HEAD
                 "the function does not load: {error}"
+=======
+                "the function does not load here, /status tells why"
+>>>>>>> main
             );
             Load::Failed(error.reason)
         }
@@ -140,15 +174,24 @@ async fn prove(shared: Arc<Shared>, stored: Arc<Stored>) {
 }
 
 fn here(shared: &Shared, database: &Database) {
+    let place = shared.settings.location.place();
     let mut state = shared.state();
-    if let Standing::Away(..) = state.database {
-        tracing::info!(place = shared.settings.location.place(), "the store of functions is back");
+    match &state.database {
+        Standing::Open(_) => return,
+        Standing::Away(..) => tracing::info!(place, "the store of functions is back"),
+        Standing::Unknown => {}
+    }
+    if !database.writable {
+        tracing::warn!(place, "the database of functions can only be read: nothing can be deployed");
     }
     state.database = Standing::Open(database.clone());
 }
 
 fn away(shared: &Shared, trouble: Trouble) {
     let mut state = shared.state();
+    if state.stopping {
+        return;
+    }
     let known = match std::mem::take(&mut state.database) {
         Standing::Open(database) => {
             complain(&trouble);

@@ -4,8 +4,8 @@
 
 use std::net::IpAddr;
 
-use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 use super::database::PATIENCE;
 use crate::credentials::Secret;
@@ -58,11 +58,23 @@ impl Address {
         self.password.as_ref().map(Secret::reveal)
     }
 
+    /// Connects once, for the reason why that cannot be done: a pool only says that it took too long.
+    pub(super) async fn reach(&self) -> Result<(), sqlx::Error> {
+        match tokio::time::timeout(PATIENCE, self.options.connect()).await {
+            Ok(connection) => connection?.close().await,
+            Err(_) => Err(sqlx::Error::PoolTimedOut),
+        }
+    }
+
     /// Connects when it is needed, and again when a connection is lost.
     pub(super) fn pool(&self, connections: u32) -> PgPool {
         PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(PATIENCE)
+            .after_connect(|connection, _| {
+                // It would tell each time that a table is there already.
+                Box::pin(async { connection.execute("SET client_min_messages TO warning").await.map(drop) })
+            })
             .connect_lazy_with(self.options.clone())
     }
 }

@@ -26,9 +26,8 @@ pub(super) fn pool(path: &Path) -> Result<(SqlitePool, bool), Trouble> {
     let options = if writable {
         options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full)
     } else {
-        tracing::warn!(path = %path.display(), "the database of functions can only be read: nothing can be deployed");
-        // Nothing can be written beside it either, so nobody else is writing it from here.
-        options.immutable(true)
+        // Where nothing can be written beside it either, its log cannot be opened.
+        options.immutable(!is_folder_writable(path))
     };
     // Writing takes turns anyway; a second connection reads meanwhile.
     let pool =
@@ -63,7 +62,11 @@ fn make(path: &Path) -> Result<bool, Trouble> {
 
 /// SQLite writes a log beside the file, so the folder has to be writable too.
 fn is_writable_beside(path: &Path) -> bool {
-    let Some(folder) = path.parent() else { return false };
-    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok()
-        && !std::fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o222 == 0)
+    // Who is root may write what is meant to stay as it is.
+    let meant_to_stay = std::fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o222 == 0);
+    is_folder_writable(path) && !meant_to_stay
+}
+
+fn is_folder_writable(path: &Path) -> bool {
+    path.parent().is_some_and(|folder| rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok())
 }

@@ -69,6 +69,15 @@ pub(super) fn read(state_path: &Path, below: &Path, most: usize) -> Result<Objec
     for part in below.components() {
         folder = open(&folder, Path::new(part.as_os_str()), OFlags::DIRECTORY)?;
     }
+    files(folder, most)
+}
+
+/// The same of a folder that is the server's own.
+pub(super) fn read_folder(folder: &Path, most: usize) -> Result<Object, Refused> {
+    files(open(CWD, folder, OFlags::DIRECTORY)?, most)
+}
+
+fn files(folder: OwnedFd, most: usize) -> Result<Object, Refused> {
     let mut files = BTreeMap::new();
     let mut left = most;
     gather(folder, "", 0, &mut left, &mut files)?;

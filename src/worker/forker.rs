@@ -188,7 +188,7 @@ impl Forker {
         match super::settle_in(&mut interpreter, &setup, &surroundings, Vec::new()) {
             Ok((hello, places)) => {
                 super::greet(&wire, 0, &hello)?;
-                super::serve(&wire, &mut interpreter, &places, Vec::with_capacity(super::FIRST_READ))
+                super::serve(&wire, &mut interpreter, places, &setup)
             }
             Err(error) => {
                 super::give_up(&wire, 0, &error)?;

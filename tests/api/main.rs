@@ -15,6 +15,7 @@ mod death;
 mod edge;
 mod evaluate;
 mod figures;
+mod large;
 mod limits;
 mod logs;
 mod openness;

@@ -177,10 +177,7 @@ fn a_body_that_is_no_call_gets_the_words_of_tabpy() {
 
 #[test]
 fn results_are_written_as_answers_are() {
-    let mut catalogue = Catalogue::new();
-    catalogue.source("value", "value", "import numpy, pandas, datetime\ndef value(text): return eval(text)");
-    let mut worker = Worker::start(&catalogue);
-    for (text, written) in [
+    let cases = [
         ("[float('nan'), 1.0]", "[null, 1.0]"),
         ("numpy.array([1.5, 2])", "[1.5, 2.0]"),
         ("pandas.Series(['a', None])", "[\"a\", null]"),
@@ -188,24 +185,29 @@ fn results_are_written_as_answers_are() {
         ("datetime.date(2020, 1, 2)", "\"2020-01-02\""),
         ("{1: None}", "{\"1\": null}"),
         ("'</b>\u{e9}'", "\"</b>\\u00e9\""),
-    ] {
-        let answer = worker.query(1, "value", json!([text])).text();
-        assert!(answer.starts_with(&format!("{{\"response\": {written}, \"version\"")), "{text}: {answer}");
+    ];
+    let mut catalogue = Catalogue::new();
+    let values: Vec<&str> = cases.iter().map(|(value, _)| *value).chain(["2j", "'x' * 2000000"]).collect();
+    let text = format!(
+        "import numpy, pandas, datetime\nVALUES = [{}]\ndef value(n): return VALUES[n]",
+        values.join(", ")
+    );
+    catalogue.source("value", "value", &text);
+    let mut worker = Worker::start(&catalogue);
+    for (number, (value, written)) in cases.iter().enumerate() {
+        let answer = worker.query(1, "value", json!([number])).text();
+        assert!(answer.starts_with(&format!("{{\"response\": {written}, \"version\"")), "{value}: {answer}");
     }
-    let unwritten = worker.query(1, "value", json!(["2j"])).text();
+    let unwritten = worker.query(1, "value", json!([cases.len()])).text();
     assert_eq!(
         unwritten,
         r#"{"message": "Error processing query", "info": "TypeError : Object of type complex is not JSON serializable (in what function 'value' returned)"}"#
     );
-    let large = worker.query(1, "value", json!(["'x' * 2000000"])).text();
+    let large = worker.query(1, "value", json!([cases.len() + 1])).text();
     assert!(large.contains("TABPY_MAX_RESPONSE_SIZE_MB") && large.contains("function"), "{large}");
-    let script = "r = tabpy.query('value', '2j')\nreturn [r['message'], r['info']]";
-    assert!(
-        worker
-            .evaluate(1, script, json!({}))
-            .text()
-            .starts_with("[\"Error processing query\", \"TypeError : Object of")
-    );
+    let script = "r = tabpy.query('value', _arg1)\nreturn [r['message'], r['info']]";
+    let told = worker.evaluate(1, script, json!({"_arg1": cases.len()})).text();
+    assert!(told.starts_with("[\"Error processing query\", \"TypeError : Object of"), "{told}");
 }
 
 #[test]

@@ -6,6 +6,8 @@
 mod support;
 
 mod calling;
+mod client;
+mod http;
 mod loading;
 mod shipped;
 mod state;

@@ -18,9 +18,11 @@ fn loading_and_calling_leave_the_process_as_it_was_without_ending_the_worker() {
                 locale.setlocale(locale.LC_ALL, 'C'); logging.basicConfig(level=10); socket.setdefaulttimeout(3); \
                 pd.set_option('display.max_rows', 7); np.set_printoptions(precision=3); np.seterr(all='ignore'); \
                 sys.excepthook = print; random.seed(1)";
+    // A hook is part of a module: setting it at a call costs the worker.
+    let calling = mess.replace("sys.excepthook = print; ", "");
     let mut catalogue = Catalogue::new();
     catalogue.source("loading", "f", &format!("{setup}{mess}\ndef f(): return 1"));
-    catalogue.source("calling", "f", &format!("{setup}def f():\n    {mess}\n    return 1"));
+    catalogue.source("calling", "f", &format!("{setup}def f():\n    {calling}\n    return 1"));
     catalogue.archive("archived", &format!("{setup}def function():\n    {mess}\n    return 1"));
     catalogue.source("look", "look", LOOK);
     let mut worker = Worker::start(&catalogue);
@@ -51,6 +53,10 @@ fn what_replaces_others_things_ends_the_worker() {
             "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\ndef f(): return 1",
         ),
         ("a child", "import subprocess\nchild = subprocess.Popen(['sleep', '60'])\ndef f(): return 1"),
+        (
+            "a module that nobody has loaded yet, at a call",
+            "import colorsys\ndef f():\n    colorsys.ONE_SIXTH = 0\n    return 1",
+        ),
         ("ctypes at a call", "def f():\n    import ctypes\n    return 1"),
     ] {
         let mut catalogue = Catalogue::new();
@@ -104,16 +110,29 @@ fn random_numbers_are_not_those_of_the_last_call() {
     assert_eq!(same[0], same[1]);
 }
 
+/// A file sets up what its functions rely on.
 #[test]
-fn functions_that_take_much_memory_give_way_to_others() {
+fn what_a_file_sets_for_itself_holds_while_its_functions_run() {
     let mut catalogue = Catalogue::new();
-    let large = "import numpy\nkept = numpy.ones(80_000_000)\ndef f(): return len(kept)";
-    catalogue.source("one", "f", large);
-    catalogue.source("two", "f", large);
+    let text = "import os, sys, warnings, numpy, pandas\nos.environ['MINE'] = 'yes'\nsys.setrecursionlimit(4321)\n\
+                pandas.set_option('display.max_rows', 7)\nsys.path.append('/mine')\nnumpy.seterr(all='raise')\n\
+                def f(): return [os.environ.get('MINE'), sys.getrecursionlimit(), pandas.get_option('display.max_rows'), \
+                '/mine' in sys.path, numpy.geterr()['over']]";
+    catalogue.source("mine", "f", text);
+    catalogue.source(
+        "look",
+        "f",
+        &text.replace("os.environ['MINE'] = 'yes'\nsys.setrecursionlimit(4321)\n", "").replace(
+            "pandas.set_option('display.max_rows', 7)\nsys.path.append('/mine')\nnumpy.seterr(all='raise')\n",
+            "",
+        ),
+    );
     let mut worker = Worker::start(&catalogue);
-    assert_eq!(worker.query(2, "one", json!([])).response(), 80_000_000);
-    assert!(!worker.has_left(), "a single function may take what it needs");
-    assert_eq!(worker.query(2, "one", json!([])).response(), 80_000_000);
-    assert_eq!(worker.query(2, "two", json!([])).response(), 80_000_000);
-    assert!(worker.has_left());
+    let before = worker.query(2, "look", json!([])).response();
+    for _ in 0..3 {
+        assert_eq!(worker.query(2, "mine", json!([])).response(), json!(["yes", 4321, 7, true, "raise"]));
+        assert_eq!(worker.query(2, "look", json!([])).response(), before);
+    }
+    assert!(before[0].is_null() && before[1] != 4321 && before[2] != 7 && before[3] == false);
+    assert!(!worker.has_left());
 }

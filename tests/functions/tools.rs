@@ -142,3 +142,21 @@ fn errors_do_not_show_passwords() {
         assert!(!answer.text().contains("pass") && !answer.text().contains("p'ss"), "{}", answer.text());
     }
 }
+
+#[test]
+fn a_missing_cloudpickle_is_named() {
+    let mut catalogue = Catalogue::new();
+    catalogue.archive("archived", "def function(x): return x");
+    let mut worker = Worker::start(&catalogue);
+    let script = "import sys\nsys.modules['cloudpickle'] = sys.modules['cloudpickle.cloudpickle'] = None\n\
+                  from tabpy.tabpy_tools import client\nerror = tabpy.query('archived', 1)['info']['error']\n\
+                  try:\n    client._pickled(len)\nexcept ImportError as e:\n    return [error, str(e)]";
+    let told = worker.evaluate(1, script, json!({})).json();
+    assert_eq!(
+        told,
+        json!([
+            "the function did not load: archives need cloudpickle, which is not installed where scripts run: add it to requirements.txt",
+            "Deploying needs cloudpickle, which is not installed where scripts run: add it to requirements.txt"
+        ])
+    );
+}

@@ -134,6 +134,12 @@ impl Response {
         info.as_str().unwrap_or_else(|| panic!("info is no text: {info}")).to_owned()
     }
 
+    /// An error without an `info`.
+    #[track_caller]
+    pub fn info_is_empty(&self, status: u16, message: &str) {
+        assert_eq!(self.error(status), (message.to_owned(), serde_json::json!({})));
+    }
+
     /// Message and info of an error in the one shape: exactly these two members, as JSON.
     #[track_caller]
     pub fn error(&self, status: u16) -> (String, Value) {

@@ -5,12 +5,16 @@
 // Each test binary compiles the whole bench and uses its own part of it, as it would a library.
 #![allow(dead_code, unused_imports, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod balancer;
 pub mod client;
 pub mod orders;
+pub mod postgres;
 pub mod processes;
 pub mod server;
+pub mod tabpy;
 
 pub use client::{Connection, Request, Response, basic};
+pub use postgres::Postgres;
 pub use server::{Builder, Exit, Server};
 
 use std::time::{Duration, Instant};

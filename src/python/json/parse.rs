@@ -4,14 +4,19 @@
 #![expect(unsafe_code, reason = "objects are built through CPython's C API, without a check per element")]
 
 mod cache;
+mod decimal;
 mod number;
 mod scan;
 mod text;
+
+use std::mem::MaybeUninit;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
 
 use cache::Cache;
+
+use crate::large_pages;
 
 /// Deeper input is left to Python, whose own limit then holds.
 const MAX_DEPTH: usize = 200;
@@ -56,6 +61,26 @@ struct Parser<'a, 'py> {
 
 /// References that are dropped when parsing stops half-way.
 struct Pending(Vec<Owned>);
+
+impl Pending {
+    #[inline]
+    fn push(&mut self, object: Owned) {
+        if self.0.len() == self.0.capacity() {
+            self.grow();
+        }
+        self.0.push(object);
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        self.0.reserve(self.0.len().max(64));
+        let spare = self.0.spare_capacity_mut();
+        let length = size_of_val(spare);
+        // SAFETY: the same memory, seen as bytes that need not be initialized.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(spare.as_mut_ptr().cast(), length) };
+        large_pages::prefer(bytes);
+    }
+}
 
 impl Drop for Pending {
     fn drop(&mut self) {
@@ -125,19 +150,21 @@ impl Parser<'_, '_> {
         } else {
             loop {
                 let item = self.value(depth + 1)?;
-                self.pending.0.push(item);
+                self.pending.push(item);
                 if self.next_item(b']')? {
                     break;
                 }
             }
         }
         let count = self.pending.0.len() - first;
-        // SAFETY: a new list of `count` empty places takes over exactly the references that stand
-        // above `first`; they leave the stack in the same step, so each has one owner throughout.
+        // SAFETY: a new list of `count` empty places, which nobody else has seen, takes over exactly the
+        // references that stand above `first`; they leave the stack in the same step, so each has one owner throughout.
         unsafe {
             let list = self.made(ffi::PyList_New(count as ffi::Py_ssize_t))?;
             if count > 0 {
                 let places = (*list.cast::<ffi::PyListObject>()).ob_item;
+                let bytes = places.cast::<MaybeUninit<u8>>();
+                large_pages::prefer(std::slice::from_raw_parts_mut(bytes, count * size_of::<Owned>()));
                 std::ptr::copy_nonoverlapping(self.pending.0.as_ptr().add(first), places, count);
             }
             self.pending.0.set_len(first);

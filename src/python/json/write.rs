@@ -13,6 +13,7 @@ mod known;
 mod number;
 mod other;
 mod pandas;
+mod short;
 mod text;
 
 use pyo3::exceptions::{PyRecursionError, PyRuntimeError, PyValueError};
@@ -22,9 +23,16 @@ use pyo3::prelude::*;
 pub(super) use known::Known;
 
 use super::WriteError;
+use crate::large_pages;
 
 /// Python's own limit comes first unless a script has raised it; this one guards the C stack.
 const MAX_DEPTH: usize = 1000;
+
+/// So many elements tell how long the others will be.
+const SAMPLE: usize = 256;
+
+/// Room for less is made as it is needed.
+const WORTH_FORESEEING: usize = 256 << 10;
 
 type Outcome = Result<(), WriteError>;
 
@@ -107,9 +115,24 @@ impl<'py> Writer<'_, 'py> {
         outcome
     }
 
+    /// Makes room for a list of so many elements, after some have told how long they are.
+    fn foresee(&mut self, start: usize, written: usize, count: usize) {
+        if written != SAMPLE {
+            return;
+        }
+        let each = (self.out.len() - start).div_ceil(SAMPLE);
+        let rest = each.saturating_mul(count.saturating_sub(SAMPLE));
+        // A little more, since a sample is only that; and never more than may be written.
+        let rest = (rest + rest / 16).min(self.limit.saturating_sub(self.out.len()));
+        if rest >= WORTH_FORESEEING && self.out.try_reserve(rest).is_ok() {
+            large_pages::prefer(self.out.spare_capacity_mut());
+        }
+    }
+
     /// An exact list. Its elements' code may change it, so its length is read again each time.
     fn list(&mut self, list: &Bound<'py, PyAny>) -> Outcome {
         let list = list.as_ptr();
+        let start = self.out.len();
         self.out.push(b'[');
         let mut index = 0;
         // SAFETY: `list` is an exact list that the caller holds, and `index` is below the length
@@ -117,6 +140,7 @@ impl<'py> Writer<'_, 'py> {
         unsafe {
             while index < ffi::PyList_GET_SIZE(list) {
                 self.separate(index > 0)?;
+                self.foresee(start, index as usize, ffi::PyList_GET_SIZE(list) as usize);
                 self.item(ffi::PyList_GET_ITEM(list, index))?;
                 index += 1;
             }

@@ -1,5 +1,5 @@
 //! Remembers short ASCII texts of one document, so that a column of repeated values or the keys of
-//! a thousand rows are one object each. It turns itself off where texts do not repeat, is never
+//! a thousand rows are one object each. It pauses where texts do not repeat, is never
 //! built for a small document, and is forgotten with the document: no request sees another's data.
 #![expect(unsafe_code, reason = "the cache owns references and compares with the bytes of a str")]
 
@@ -14,12 +14,22 @@ const LONGEST: usize = 48;
 const SLOTS: usize = 2048;
 /// After so many look-ups the cache asks itself whether it is of use: 25 % must be hits.
 const TRIAL: u32 = 2048;
+/// So many texts later it tries again: the next column may be another one.
+const PAUSE: u32 = 32 * 1024;
 
 pub(super) struct Cache {
     slots: Vec<Slot>,
-    on: bool,
-    lookups: u32,
+    state: State,
+    /// In this state.
+    texts: u32,
     hits: u32,
+}
+
+#[derive(PartialEq)]
+enum State {
+    Never,
+    On,
+    Paused,
 }
 
 /// The last text that fell on this place, or null.
@@ -30,23 +40,29 @@ struct Slot {
 
 impl Cache {
     pub(super) fn for_input(length: usize) -> Self {
-        Self { slots: Vec::new(), on: length >= SMALL, lookups: 0, hits: 0 }
+        let state = if length >= SMALL { State::On } else { State::Never };
+        Self { slots: Vec::new(), state, texts: 0, hits: 0 }
     }
 
     /// A new reference to a str of `text`: the remembered one, or what `make` makes, which is
     /// null when CPython could not make it. `text` must be ASCII.
     #[inline]
     pub(super) fn get_or_make(&mut self, text: &[u8], make: fn(&[u8]) -> Owned) -> Owned {
-        if !self.on || text.is_empty() || text.len() > LONGEST {
+        if self.state == State::Never || text.is_empty() || text.len() > LONGEST {
+            return make(text);
+        }
+        self.texts += 1;
+        if self.state == State::Paused {
+            if self.texts == PAUSE {
+                self.change_to(State::On);
+            }
             return make(text);
         }
         if self.slots.is_empty() {
             self.slots.resize_with(SLOTS, || Slot { hash: 0, object: std::ptr::null_mut() });
         }
-        self.lookups += 1;
-        if self.lookups == TRIAL {
-            self.on = self.hits * 4 >= TRIAL;
-            (self.lookups, self.hits) = (0, 0);
+        if self.texts == TRIAL {
+            self.change_to(if self.hits * 4 >= TRIAL { State::On } else { State::Paused });
         }
         let hash = hash(text);
         let slot = &mut self.slots[hash as usize % SLOTS];
@@ -57,6 +73,11 @@ impl Cache {
         let made = make(text);
         slot.put(hash, made);
         made
+    }
+
+    #[cold]
+    fn change_to(&mut self, state: State) {
+        (self.state, self.texts, self.hits) = (state, 0, 0);
     }
 }
 

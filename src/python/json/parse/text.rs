@@ -50,30 +50,47 @@ impl Parser<'_, '_> {
 
     fn unescape(&mut self, characters: &mut Vec<u32>) -> Result<(), Unfit> {
         loop {
-            // Escapes often stand side by side.
-            while self.peek() == Some(b'\\') {
-                self.at += 1;
-                characters.push(self.escape()?);
-            }
-            let rest = &self.input[self.at..];
-            let plain = scan::plain(rest);
-            characters.extend(rest[..plain].iter().copied().map(u32::from));
-            self.at += plain;
-            match rest.get(plain) {
+            match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
                     return Ok(());
                 }
-                Some(b'\\') => {}
+                Some(b'\\') => self.escapes(characters)?,
+                Some(0x20..0x80) => {
+                    let rest = &self.input[self.at..];
+                    let plain = scan::plain(rest);
+                    characters.extend(rest[..plain].iter().copied().map(u32::from));
+                    self.at += plain;
+                }
                 Some(0x80..) => {
-                    let end = scan::within_string(&rest[plain..]);
-                    let run = std::str::from_utf8(&rest[plain..plain + end]).map_err(|_| Unfit)?;
+                    let rest = &self.input[self.at..];
+                    let end = scan::within_string(rest);
+                    let run = std::str::from_utf8(&rest[..end]).map_err(|_| Unfit)?;
                     characters.extend(run.chars().map(u32::from));
                     self.at += end;
                 }
                 _ => return Err(Unfit),
             }
         }
+    }
+
+    /// Reads the escapes that stand here side by side, as those of a whole word in most alphabets do.
+    #[inline]
+    fn escapes(&mut self, characters: &mut Vec<u32>) -> Result<(), Unfit> {
+        while let Some([b'\\', b'u', digits @ ..]) = self.input[self.at..].first_chunk::<6>() {
+            let character = hexadecimal(digits)?;
+            if (0xd800..0xdc00).contains(&character) {
+                break;
+            }
+            characters.push(character);
+            self.at += 6;
+        }
+        if self.peek() == Some(b'\\') {
+            self.at += 1;
+            let character = self.escape()?;
+            characters.push(character);
+        }
+        Ok(())
     }
 
     /// Reads an escape whose backslash is behind.
@@ -94,10 +111,10 @@ impl Parser<'_, '_> {
     }
 
     fn unicode_escape(&mut self) -> Result<u32, Unfit> {
-        let high = hexadecimal(&self.input[self.at..])?;
+        let high = hexadecimal(self.input[self.at..].first_chunk().ok_or(Unfit)?)?;
         self.at += 4;
         if (0xd800..0xdc00).contains(&high) && self.input[self.at..].starts_with(b"\\u") {
-            let low = hexadecimal(&self.input[self.at + 2..])?;
+            let low = hexadecimal(self.input[self.at + 2..].first_chunk().ok_or(Unfit)?)?;
             if (0xdc00..0xe000).contains(&low) {
                 self.at += 6;
                 return Ok(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00));
@@ -120,8 +137,7 @@ const HEXADECIMAL: [u8; 256] = {
 };
 
 #[inline]
-fn hexadecimal(text: &[u8]) -> Result<u32, Unfit> {
-    let digits = text.first_chunk::<4>().ok_or(Unfit)?;
+fn hexadecimal(digits: &[u8; 4]) -> Result<u32, Unfit> {
     let [a, b, c, d] = digits.map(|digit| u32::from(HEXADECIMAL[usize::from(digit)]));
     if (a | b | c | d) > 15 { Err(Unfit) } else { Ok(a << 12 | b << 8 | c << 4 | d) }
 }

@@ -131,9 +131,11 @@ impl<'py> Writer<'_, 'py> {
             // SAFETY: without an axis left, `start` is one element.
             return unsafe { self.element(start, element) };
         };
+        let before = self.out.len();
         self.out.push(b'[');
         for index in 0..axis.length {
             self.separate(index > 0)?;
+            self.foresee(before, index, axis.length);
             if mask.is_some_and(|mask| mask[index]) {
                 self.out.extend_from_slice(b"null");
                 continue;

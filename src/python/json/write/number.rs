@@ -4,7 +4,7 @@
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::{Outcome, Writer};
+use super::{Outcome, Writer, short};
 
 /// Python writes these with an exponent of two digits, zmij with one or none; elsewhere the two
 /// agree to the byte.
@@ -17,7 +17,7 @@ pub(super) fn float(out: &mut Vec<u8>, value: f64) {
     } else if DIFFERENT.contains(&value.abs()) {
         small_float(out, value);
     } else {
-        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+        short::append(out, zmij::Buffer::new().format_finite(value).as_bytes());
     }
 }
 
@@ -45,7 +45,7 @@ fn small_float(out: &mut Vec<u8>, value: f64) {
 
 #[inline]
 pub(super) fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    short::append(out, itoa::Buffer::new().format(value).as_bytes());
 }
 
 impl Writer<'_, '_> {

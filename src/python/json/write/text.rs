@@ -5,8 +5,11 @@
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::{Outcome, Writer};
+use super::{Outcome, Writer, short};
 use crate::python::json::WriteError;
+
+/// What one character may take.
+const LONGEST_ESCAPE: usize = 12;
 
 /// So many characters are written between two looks at the limit.
 const CHUNK: usize = 4096;
@@ -51,7 +54,7 @@ impl Writer<'_, '_> {
         }
         loop {
             let plain = plain(characters);
-            self.out.extend_from_slice(&characters[..plain]);
+            short::append(self.out, &characters[..plain]);
             let Some(&special) = characters.get(plain) else { return Ok(()) };
             escape(self.out, u32::from(special));
             self.check_limit()?;
@@ -62,10 +65,11 @@ impl Writer<'_, '_> {
     fn wide<Unit: Copy + Into<u32>>(&mut self, characters: &[Unit]) -> Outcome {
         for chunk in characters.chunks(CHUNK) {
             self.check_limit()?;
-            self.out.reserve(6 * chunk.len());
+            self.out.reserve(LONGEST_ESCAPE * chunk.len());
             for &character in chunk {
                 match character.into() {
                     plain @ (0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e) => self.out.push(plain as u8),
+                    unit @ 0x80..=0xffff => hexadecimal(self.out, unit),
                     special => escape(self.out, special),
                 }
             }
@@ -74,7 +78,6 @@ impl Writer<'_, '_> {
     }
 }
 
-#[inline]
 fn escape(out: &mut Vec<u8>, character: u32) {
     let short = match character {
         0x22 => b'"',
@@ -94,11 +97,23 @@ fn escape(out: &mut Vec<u8>, character: u32) {
     out.extend_from_slice(&[b'\\', short]);
 }
 
+/// Two hexadecimal digits for each byte.
+const DIGITS: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
+
 #[inline]
 fn hexadecimal(out: &mut Vec<u8>, unit: u32) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |shift: u32| DIGITS[(unit >> shift & 0xf) as usize];
-    out.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
+    let [a, b] = DIGITS[(unit >> 8 & 0xff) as usize];
+    let [c, d] = DIGITS[(unit & 0xff) as usize];
+    out.extend_from_slice(&[b'\\', b'u', a, b, c, d]);
 }
 
 /// How many characters at the start are written as they are; eight at a time.

@@ -1,0 +1,76 @@
+//! What a worker could reach if nobody asked: parse, call and write in a process of its own, over and over.
+
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use tabpy_rs::python::{Interpreter, Surroundings};
+use tabpy_rs::wire::{Confinement, PROTOCOL, Setup};
+
+use crate::server::{ROLE, package_folder};
+
+pub(crate) const NAME: &str = "alone";
+
+/// Requests a second, of a process that is started for it.
+pub(crate) fn measure(body: &str, time: Duration) -> Result<f64> {
+    let mut process = Command::new(std::env::current_exe()?)
+        .env(ROLE, NAME)
+        .env("BENCH_SECONDS", time.as_secs_f64().to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    process.stdin.take().context("no standard input")?.write_all(body.as_bytes())?;
+    let output = process.wait_with_output()?;
+    ensure!(output.status.success(), "parse, call and write in one process failed");
+    Ok(String::from_utf8(output.stdout)?.trim().parse()?)
+}
+
+/// The process: a body from standard input, requests a second to standard output.
+pub(crate) fn run(time: Duration) -> Result<f64> {
+    let mut body = Vec::new();
+    std::io::stdin().read_to_end(&mut body)?;
+    let folder = tempfile::tempdir()?;
+    let setup = Setup {
+        protocol: PROTOCOL,
+        python: package_folder().join(".venv/bin/python").display().to_string(),
+        preload: vec!["numpy".to_owned()],
+        import_in_worker: Vec::new(),
+        max_response_bytes: 256 << 20,
+        worker_memory_bytes: 4 << 30,
+        script_disk_bytes: 1 << 30,
+        confinement: Confinement {
+            on: false,
+            read: Vec::new(),
+            write: Vec::new(),
+            network: true,
+            hidden: Vec::new(),
+            server: 0,
+        },
+        folder: folder.path().to_owned(),
+        catalogue: folder.path().join("catalogue"),
+    };
+    let (mut interpreter, _) = Interpreter::start(&setup)?;
+    interpreter.get_ready(&Surroundings {
+        import: &[],
+        old_folder: folder.path(),
+        folder: folder.path(),
+        confinement: &setup.confinement,
+    })?;
+    let mut buffer = Vec::new();
+    let mut evaluate = || {
+        buffer.clear();
+        buffer.extend_from_slice(&body);
+        interpreter.evaluate(&mut buffer, 0, 0, |outcome, _| outcome.status).0
+    };
+    for _ in 0..3 {
+        ensure!(evaluate() == 200, "the script fails");
+    }
+    let started = Instant::now();
+    let mut count = 0;
+    while started.elapsed() < time || count < 3 {
+        evaluate();
+        count += 1;
+    }
+    Ok(f64::from(count) / started.elapsed().as_secs_f64())
+}

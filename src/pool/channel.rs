@@ -1,0 +1,74 @@
+//! The front's end of a worker's wire, watched by a runtime for what comes. It is watched for room to write only
+//! while a large request waits for that: the kernel would otherwise wake the runtime each time that the worker
+//! has read a request, in the middle of a tiny call.
+#![expect(unsafe_code, reason = "tokio watches a descriptor on the promise that it stays what it is")]
+
+use std::io::{self, ErrorKind, IoSlice, Write as _};
+use std::os::unix::net::UnixStream;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+pub(super) struct Wire(AsyncFd<UnixStream>);
+
+impl Wire {
+    /// A stream that does not block, from here on watched by this thread's runtime.
+    pub(super) fn new(stream: UnixStream) -> io::Result<Self> {
+        Ok(Self(watch(stream, Interest::READABLE)?))
+    }
+
+    pub(super) fn into_inner(self) -> UnixStream {
+        self.0.into_inner()
+    }
+
+    /// Waits until something may have come.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        self.0.readable().await?.retain_ready();
+        Ok(())
+    }
+
+    /// Appends what has come to the spare room of a buffer; nothing is the end.
+    pub(super) fn try_read(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        self.0.try_io(Interest::READABLE, |stream| {
+            Ok(rustix::io::read(stream, rustix::buffer::spare_capacity(buffer))?)
+        })
+    }
+
+    pub(super) async fn write_all(&self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        IoSlice::advance_slices(&mut slices, 0);
+        while !slices.is_empty() {
+            match self.0.get_ref().write_vectored(slices) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => IoSlice::advance_slices(&mut slices, written),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return self.write_as_there_is_room(slices).await;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_as_there_is_room(&self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        let stream = watch(self.0.get_ref().try_clone()?, Interest::WRITABLE)?;
+        while !slices.is_empty() {
+            let mut room = stream.writable().await?;
+            match room.try_io(|stream| stream.get_ref().write_vectored(slices)) {
+                Ok(Ok(0)) => return Err(ErrorKind::WriteZero.into()),
+                Ok(Ok(written)) => IoSlice::advance_slices(&mut slices, written),
+                Ok(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(Err(error)) => return Err(error),
+                // There was none after all.
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn watch(stream: UnixStream, interest: Interest) -> io::Result<AsyncFd<UnixStream>> {
+    // SAFETY: the `AsyncFd` owns the stream, and a `UnixStream` keeps the one descriptor that it was made with
+    // open until it is dropped; nothing here puts another stream in its place.
+    Ok(unsafe { AsyncFd::register_with_interest(stream, interest) }?)
+}
