@@ -231,15 +231,9 @@ impl Pool {
                 return Err(self.shared.not_started());
             }
             let begun = Begun { worker: lease.number(), queued };
-<<<<<<< HEAD
-            let began = Instant::now();
-            match tokio::time::timeout_at(deadline, lease.exchange(&job)).await {
-                Ok(Ok(exchange::Done { reply, body, spoilt, output })) => {
-=======
             let started = Instant::now();
             match tokio::time::timeout_at(deadline, lease.exchange(&mut job)).await {
                 Ok(Ok(exchange::Done { reply, body, missing, spoilt, output })) => {
->>>>>>> main
                     let worker = lease.number();
                     let body = if missing == 0 {
                         lease.give_back(spoilt);

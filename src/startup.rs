@@ -164,12 +164,17 @@ fn admission(config: &Config) -> anyhow::Result<Admission> {
             Credentials::load(password_file.clone(), user)?
         }
         Authentication::MadeUp { path } => {
-            if let Some(password) = credentials::made_up_user(path)? {
+            match credentials::made_up_user(path)? {
                 // On stderr and nowhere else: the log is kept, and read by more people.
-                eprintln!(
+                Some(password) => eprintln!(
                     "No password was set, so one was made up. It is shown this once.\n  user:     tabpy\n  password: {}",
                     password.reveal()
-                );
+                ),
+                None => tracing::info!(
+                    file = %path.display(),
+                    "the password of the user tabpy was made up at an earlier start; delete the file that keeps it to have \
+                     a new one made, or set TABPY_USERNAME and TABPY_PASSWORD"
+                ),
             }
             Credentials::load(Some(path.clone()), None)?
         }

@@ -280,14 +280,9 @@ impl Shared {
 
     fn database(&self) -> Result<Database, Trouble> {
         match &self.state().database {
-<<<<<<< HEAD
-            Standing::Open(database) | Standing::Away(_, Some(database)) => Ok(database.clone()),
-            Standing::Away(trouble, None) => Err(trouble.clone()),
-=======
             Standing::Open(database) => Ok(database.clone()),
             // It is tried every few seconds; who asks meanwhile need not wait as long.
             Standing::Away(trouble, _) => Err(trouble.clone()),
->>>>>>> main
             Standing::Unknown => Err(Trouble::new(
                 Kind::Unreachable,
                 format!("{} is being opened", self.settings.location.place()),

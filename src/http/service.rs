@@ -93,19 +93,12 @@ impl Service {
             pool,
             store,
             stopping: AtomicBool::new(false),
-<<<<<<< HEAD
-            watch: Watch::default(),
-=======
->>>>>>> main
             generation,
             started: Instant::now(),
             python: config.python.executable.clone(),
             most_workers: config.pool.max_workers,
             worker_memory_bytes: config.pool.worker_memory_bytes,
-<<<<<<< HEAD
-=======
             watch: Watch::default(),
->>>>>>> main
             name: service.name.clone(),
             subdirectory: service.subdirectory.clone(),
             state_path: service.state_path.clone(),

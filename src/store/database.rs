@@ -176,12 +176,6 @@ impl Database {
             _ if !writable => Ok(()),
             Pool::Sqlite(pool) => {
                 migrator(include_str!("../../migrations/sqlite/0001_functions.sql")).run(pool).await
-<<<<<<< HEAD
-            }
-            Pool::Postgres(pool) => {
-                migrator(include_str!("../../migrations/postgres/0001_functions.sql")).run(pool).await
-=======
->>>>>>> main
             }
             Pool::Postgres(pool) => migrate(pool).await,
         };

@@ -158,11 +158,7 @@ async fn prove(shared: Arc<Shared>, stored: Arc<Stored>) {
             tracing::warn!(
                 name = stored.name,
                 version = stored.version,
-<<<<<<< HEAD
-                "the function does not load: {error}"
-=======
                 "the function does not load here, /status tells why"
->>>>>>> main
             );
             Load::Failed(error.reason)
         }

@@ -78,6 +78,10 @@ fn results_are_written_as_tabpy_writes_them() {
             r#"{"x": 1, "y": "b"}"#,
         ),
         ("from decimal import Decimal\nreturn [Decimal('1.10'), Decimal('1E+3')]", "[1.10, 1E+3]"),
+        (
+            "from decimal import Decimal\nclass D(Decimal):\n    def __str__(self): return '1, \"x\": ['\nreturn [D('1.10'), {D('2'): 1}]",
+            "[1.10, {\"2\": 1}]",
+        ),
         ("import enum\nclass E(enum.IntEnum):\n    A = 3\nreturn [E.A, {E.A: 1}]", "[3, {\"3\": 1}]"),
         ("return b'caf\\xc3\\xa9'", r#""caf\u00e9""#),
         ("return {1: 1, 1.5: 2, None: 4}", r#"{"1": 1, "1.5": 2, "null": 4}"#),

@@ -22,6 +22,13 @@ impl Type<'_> {
         unsafe { ffi::PyType_IsSubtype(ffi::Py_TYPE(value.as_ptr()), kind.as_type_ptr()) != 0 }
     }
 
+    /// The value's text as this type makes it, whatever a subclass would say.
+    pub(super) fn text_of<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
+        let Some(kind) = &self.0 else { return value.str() };
+        let text = kind.as_any().getattr(intern!(value.py(), "__str__"))?.call1((value,))?;
+        Ok(text.unbind().into_bound(value.py()).cast_into()?)
+    }
+
     /// Whether the value is of this very type.
     #[inline]
     pub(super) fn is(&self, value: &Bound<'_, PyAny>) -> bool {

@@ -179,7 +179,7 @@ impl<'py> Writer<'_, 'py> {
 
     /// A Decimal as its text, trailing zeros and all; null, if it is no number.
     fn decimal(&mut self, value: &Bound<'py, PyAny>) -> Outcome {
-        let text = value.str()?;
+        let text = self.known().decimal.text_of(value)?;
         let text = text.to_cow()?;
         let finite = text.trim_start_matches('-').starts_with(|first: char| first.is_ascii_digit());
         self.out.extend_from_slice(if finite { text.as_bytes() } else { b"null" });
