@@ -26,8 +26,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tracing::Instrument as _;
 
-use self::database::Database;
 pub use self::database::Location;
+use self::database::{Database, Keeping};
 pub use self::deploy::{Change, Deploy, Expected, New, too_large};
 pub use self::name::{FunctionName, WHAT_A_NAME_TAKES};
 pub use self::object::Object;
@@ -152,9 +152,7 @@ impl Store {
         let state = self.shared.state();
         match &state.database {
             Standing::Unknown => Some("The store of functions is being opened.".to_owned()),
-            Standing::Away(trouble, _) if !matches!(trouble.kind, Kind::Absent | Kind::ReadOnly) => {
-                Some(format!("The store of functions cannot be used: {trouble}."))
-            }
+            Standing::Away(trouble, _) => Some(format!("The store of functions cannot be used: {trouble}.")),
             _ if !state.folder_done => Some("Functions of the folder are being published.".to_owned()),
             _ => None,
         }
@@ -162,8 +160,13 @@ impl Store {
 
     /// Where deployed functions are kept, in words.
     pub fn place(&self) -> &'static str {
+        let in_memory = matches!(&self.shared.state().database,
+            Standing::Open(database) if matches!(database.keeping, Keeping::InMemory(_)));
         match &self.shared.settings.location {
             Location::Postgres { .. } => "in Postgres (DATABASE_URL), shared by all servers that use it",
+            Location::Sqlite(_) if in_memory => {
+                "in memory until this server ends: it may not write its state path (TABPY_STATE_PATH)"
+            }
             Location::Sqlite(_) => "in SQLite, in this server's state path",
         }
     }

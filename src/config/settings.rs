@@ -1,6 +1,6 @@
 //! The one list of settings: name, default and meaning. A `TABPY_` name that is not here is a
-//! spelling mistake and gets a warning; each one that is here is in docs/configuration.md. What a
-//! value must look like is said where it is parsed, not here.
+//! spelling mistake and gets a warning; each one that is here is in docs/configuration.md, with the same
+//! default. What a value must look like is said where it is parsed, not here.
 
 /// Whether this version looks at a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,21 +34,21 @@ pub const SETTINGS: &[Setting] = &[
     setting("TABPY_OAUTH_ENABLED", "false", "OAuth is not supported yet"),
     setting("PORT", "", "the platform's port; wins over TABPY_PORT"),
     setting("TABPY_PORT", "9004", "the port to listen on"),
-    setting("TABPY_HOST", "by authentication", "the address to listen on"),
+    setting("TABPY_HOST", "see below", "the address to listen on"),
     setting("TABPY_PWD_FILE", "", "the password file"),
     setting("TABPY_USERNAME", "", "one user beside the password file's"),
     setting("TABPY_PASSWORD", "", "the password of TABPY_USERNAME"),
     setting("TABPY_ALLOW_OPEN", "false", "no authentication, knowingly"),
     setting(
         "TABPY_MAX_REQUEST_SIZE_MB",
-        "100, or an eighth of the memory limit",
+        "100; an eighth of the memory where that is less",
         "the largest request, inflated",
     ),
     setting("TABPY_GZIP_ENABLE", "true", "gzip for requests and responses"),
     not_yet("TABPY_STATIC_PATH", "", "a folder of your own pages"),
     setting(
         "TABPY_TRUST_PROXY",
-        "true when DYNO is set, else false",
+        "true when DYNO is set (Heroku), else false",
         "believe X-Forwarded-* and X-Request-Id of the proxy in front",
     ),
     setting("TABPY_METRICS_OPEN", "false", "/metrics without credentials"),
@@ -68,7 +68,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("TABPY_WORKER_REQUESTS", "100000", "requests after which a worker is replaced"),
     setting(
         "TABPY_PYTHON",
-        "VIRTUAL_ENV, else the linked Python",
+        "VIRTUAL_ENV, else the Python this program is built for",
         "the environment whose packages scripts see",
     ),
     setting("TABPY_PRELOAD", "numpy,pandas", "modules imported before a worker serves"),
@@ -77,7 +77,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("TABPY_SCRIPT_READ", "", "further paths that scripts may read"),
     setting("TABPY_SCRIPT_WRITE", "", "further paths that scripts may write"),
     setting("TABPY_SCRIPT_NETWORK", "true", "whether scripts reach the network"),
-    setting("TABPY_STATE_PATH", "a tabpy-rs folder in the user's state folder", "where state.ini lies"),
+    setting(
+        "TABPY_STATE_PATH",
+        "$XDG_STATE_HOME/tabpy-rs, else ~/.local/state/tabpy-rs, else tabpy-state in the working folder",
+        "where state.ini and deployed functions lie",
+    ),
     setting("TABPY_LOG_LEVEL", "info", "error, warn, info, debug or trace"),
     setting("TABPY_LOG_FORMAT", "pretty on a terminal, else logfmt", "pretty, logfmt or json"),
     setting("TABPY_LOG_DETAILS", "false", "log the caller, the URL and the Tableau user"),
@@ -97,7 +101,11 @@ pub const SETTINGS: &[Setting] = &[
     not_yet("TABPY_OAUTH_EVALUATE_SCOPE", "", "OAuth"),
     not_yet("TABPY_OAUTH_DEPLOY_SCOPE", "", "OAuth"),
     not_yet("TABPY_OAUTH_LOG_USER", "false", "OAuth"),
-    setting("TABPY_WORKER_MEMORY_MB", "from the memory limit", "memory of one worker"),
+    setting(
+        "TABPY_WORKER_MEMORY_MB",
+        "half of the machine's or the container's memory, less 160 MB",
+        "memory of one worker",
+    ),
     setting("TABPY_MAX_FUNCTION_SIZE_MB", "100", "the largest deployed function"),
     setting("TABPY_SCRIPT_DISK_MB", "512", "disk one script may fill"),
     setting("TABPY_SCRIPT_PROCESSES", "64", "processes one script may start"),
@@ -136,19 +144,59 @@ fn distance(one: &str, other: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
+    const PAGE: &str = include_str!("../../docs/configuration.md");
+
+    /// The names of settings in a text.
+    fn named(text: &str) -> BTreeSet<&str> {
+        let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+        let other = ["PORT", "WEB_CONCURRENCY", "DATABASE_URL"];
+        words.filter(|word| word.starts_with("TABPY_") && *word != "TABPY_" || other.contains(word)).collect()
+    }
+
+    /// Of those with a standing.
+    fn names(standing: Standing) -> BTreeSet<&'static str> {
+        SETTINGS.iter().filter(|setting| setting.standing == standing).map(|setting| setting.name).collect()
+    }
+
     #[test]
-    fn every_setting_is_documented() {
-        let page = include_str!("../../docs/configuration.md");
-        for setting in SETTINGS {
-            assert!(page.contains(&format!("`{}`", setting.name)), "{} is not in the page", setting.name);
+    fn the_page_has_each_setting_with_its_default_and_no_other() {
+        let (tables, without_effect) = PAGE.split_once("## Known, without effect").unwrap();
+        let (without_effect, _) = without_effect.split_once("\n\nThose that stop").unwrap();
+        assert_eq!(named(without_effect), names(Standing::NotYet));
+        let known: BTreeSet<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
+        assert_eq!(named(PAGE).difference(&known).collect::<Vec<_>>(), Vec::<&&str>::new());
+        let mut rows = BTreeSet::new();
+        for row in tables.lines().filter(|line| line.starts_with("| `")) {
+            let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+            let mut first = cells[0].split('`').filter(|part| known.contains(part));
+            let Some(setting) = first.next().and_then(find) else { continue };
+            assert_eq!(cells[1].replace('`', ""), setting.default, "the default of {}", setting.name);
+            rows.extend(named(cells[0]));
         }
+        assert_eq!(rows, names(Standing::InForce));
+    }
+
+    #[test]
+    fn what_is_read_is_known() {
+        let fields = include_str!("sources.rs").lines().filter_map(|line| {
+            line.trim().strip_prefix("pub(super) ")?.strip_suffix(": Option<String>,").map(str::to_uppercase)
+        });
+        let settings = fields.filter(|name| !crate::config::sources::SURROUNDINGS.contains(&name.as_str()));
+        let read: BTreeSet<String> = settings.collect();
+        let missing: Vec<_> = read.iter().filter(|name| find(name).is_none()).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+        let unread: Vec<_> =
+            names(Standing::InForce).into_iter().filter(|name| !read.contains(*name)).collect();
+        assert!(unread.is_empty(), "{unread:?}");
     }
 
     #[test]
     fn a_name_is_there_once() {
-        let names: std::collections::BTreeSet<_> = SETTINGS.iter().map(|setting| setting.name).collect();
+        let names: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.name).collect();
         assert_eq!(names.len(), SETTINGS.len());
     }
 

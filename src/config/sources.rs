@@ -15,7 +15,7 @@ use super::settings::{self, Standing};
 pub(super) type Pairs = Vec<(String, String)>;
 
 /// Variables that are no settings, but say what a default is.
-const SURROUNDINGS: &[&str] = &["DYNO", "HOME", "VIRTUAL_ENV", "XDG_STATE_HOME"];
+pub(super) const SURROUNDINGS: &[&str] = &["DYNO", "HOME", "VIRTUAL_ENV", "XDG_STATE_HOME"];
 
 /// Settings for which an empty text means something; elsewhere it counts as unset.
 const EMPTY_COUNTS: &[&str] = &["TABPY_LOG_DETAILS", "TABPY_PWD_FILE"];

@@ -11,6 +11,7 @@ use std::sync::mpsc::{self, Sender};
 
 use anyhow::Context as _;
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use crate::temporary;
 
@@ -123,20 +124,35 @@ pub(super) fn environment(folder: &Path) -> [(&'static str, String); 8] {
     ]
 }
 
+/// A server that is just starting may take a new folder for a leftover until it is locked; then there is
+/// another one.
 fn create_locked(place: &Path) -> io::Result<(PathBuf, OwnedFd)> {
-    loop {
+    const TRIES: usize = 100;
+    for _ in 0..TRIES {
         let mut random = [0; 6];
         getrandom::fill(&mut random).map_err(io::Error::other)?;
         let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let path = place.join(format!("{PREFIX}{}-{random}", std::process::id()));
         temporary::create(&path)?;
-        let folder = temporary::open(&path)?;
-        flock(&folder, FlockOperation::NonBlockingLockExclusive)?;
-        // A server that was just starting may have taken it for a leftover before it was locked.
-        if rustix::fs::fstat(&folder)?.st_nlink > 0 && path.exists() {
-            return Ok((path.canonicalize()?, folder));
+        if let Some(folder) = lock(&path)? {
+            return Ok((path, folder));
         }
     }
+    Err(io::Error::other("its folders are removed as fast as they are made"))
+}
+
+/// The folder, if nobody has begun to remove it.
+fn lock(path: &Path) -> io::Result<Option<OwnedFd>> {
+    let folder = match temporary::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        folder => folder?,
+    };
+    match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => return Ok(None),
+        locked => locked?,
+    }
+    // Who removed it may have let go of it since.
+    Ok(path.exists().then_some(folder))
 }
 
 fn remove_leftovers(place: &Path) {
@@ -183,5 +199,21 @@ mod tests {
         assert!(held.exists() && !left.exists());
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 4);
         drop(lock);
+    }
+
+    #[test]
+    fn servers_that_start_together_leave_each_other_their_folders() {
+        let place = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let (path, _lock) = create_locked(place.path()).unwrap();
+                        remove_leftovers(place.path());
+                        assert!(path.exists());
+                    }
+                });
+            }
+        });
     }
 }

@@ -34,7 +34,17 @@ pub enum Location {
 pub(super) struct Database {
     location: Location,
     pool: Pool,
-    pub(super) writable: bool,
+    pub(super) keeping: Keeping,
+}
+
+/// What becomes of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Keeping {
+    Lasting,
+    /// There can be none.
+    AsItIs,
+    /// It is there until the server ends; why.
+    InMemory(String),
 }
 
 #[derive(Clone)]
@@ -163,17 +173,19 @@ macro_rules! forget_files {
 impl Database {
     /// Makes the tables that are missing.
     pub(super) async fn open(location: &Location) -> Result<Self, Trouble> {
-        let (pool, writable) = match location {
+        let (pool, keeping) = match location {
             Location::Sqlite(path) => {
-                let (pool, writable) = sqlite::pool(path)?;
-                (Pool::Sqlite(pool), writable)
+                let (pool, keeping) = sqlite::pool(path)?;
+                (Pool::Sqlite(pool), keeping)
             }
-            Location::Postgres { address, connections } => (Pool::Postgres(address.pool(*connections)), true),
+            Location::Postgres { address, connections } => {
+                (Pool::Postgres(address.pool(*connections)), Keeping::Lasting)
+            }
         };
-        let database = Self { location: location.clone(), pool, writable };
+        let database = Self { location: location.clone(), pool, keeping };
         database.reach().await?;
         let outcome = match &database.pool {
-            _ if !writable => Ok(()),
+            _ if database.keeping == Keeping::AsItIs => Ok(()),
             Pool::Sqlite(pool) => {
                 migrator(include_str!("../../migrations/sqlite/0001_functions.sql")).run(pool).await
             }
@@ -350,6 +362,14 @@ impl Database {
             transaction.commit().await?;
             true
         })
+    }
+
+    /// For people.
+    pub(super) fn place(&self) -> String {
+        match self.keeping {
+            Keeping::InMemory(_) => "memory".to_owned(),
+            Keeping::Lasting | Keeping::AsItIs => self.location.place(),
+        }
     }
 
     fn trouble(&self, error: &sqlx::Error) -> Trouble {

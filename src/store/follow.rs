@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use sqlx::postgres::PgListener;
 
-use super::database::Database;
+use super::database::{Database, Keeping};
 use super::import;
 use super::stored::Stored;
-use super::trouble::{Kind, Trouble};
+use super::trouble::Trouble;
 use super::view::Load;
 use super::{Shared, Standing, State};
 use crate::catalogue::{self, Content, Trial};
@@ -64,7 +64,7 @@ async fn once(shared: &Arc<Shared>, retry: &mut Duration) -> Result<(), Trouble>
 
 /// Takes over what a TabPy has left in the state folder, into a database that was never used.
 async fn import(shared: &Arc<Shared>, database: &Database) -> Result<(), Trouble> {
-    if database.generation().await? > 0 {
+    if database.keeping == Keeping::AsItIs || database.generation().await? > 0 {
         return Ok(());
     }
     let for_reading = Arc::clone(shared);
@@ -170,17 +170,31 @@ async fn prove(shared: Arc<Shared>, stored: Arc<Stored>) {
 }
 
 fn here(shared: &Shared, database: &Database) {
-    let place = shared.settings.location.place();
+    let place = database.place();
     let mut state = shared.state();
     match &state.database {
         Standing::Open(_) => return,
-        Standing::Away(..) => tracing::info!(place, "the store of functions is back"),
-        Standing::Unknown => {}
-    }
-    if !database.writable {
-        tracing::warn!(place, "the database of functions can only be read: nothing can be deployed");
+        Standing::Away(_, Some(_)) => tracing::info!(place, "the store of functions is back"),
+        Standing::Away(_, None) | Standing::Unknown => begin(&place, database, state.deployed.len()),
     }
     state.database = Standing::Open(database.clone());
+}
+
+/// Says once where functions are kept.
+fn begin(place: &str, database: &Database, functions: usize) {
+    match &database.keeping {
+        Keeping::Lasting => tracing::info!(place, functions, "functions are kept"),
+        Keeping::AsItIs => tracing::warn!(
+            place,
+            functions,
+            "the database of functions can only be read: nothing can be deployed"
+        ),
+        Keeping::InMemory(why) => tracing::warn!(
+            place,
+            "functions are kept in memory, and those deployed are lost when this server ends: {why}. Name a folder \
+             that the server may write with TABPY_STATE_PATH, or a Postgres with DATABASE_URL"
+        ),
+    }
 }
 
 fn away(shared: &Shared, trouble: Trouble) {
@@ -208,10 +222,5 @@ fn away(shared: &Shared, trouble: Trouble) {
 }
 
 fn complain(trouble: &Trouble) {
-    match trouble.kind {
-        Kind::Absent => tracing::warn!("functions cannot be deployed: {trouble}"),
-        _ => tracing::error!(
-            "the store of functions cannot be used, what was loaded stays in force: {trouble}"
-        ),
-    }
+    tracing::error!("the store of functions cannot be used, what was loaded stays in force: {trouble}");
 }

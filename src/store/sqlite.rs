@@ -1,5 +1,6 @@
 //! The database of a single instance: a file in the state path, written so that what was confirmed
-//! outlasts a lost power supply. One that can only be read is served all the same.
+//! outlasts a lost power supply. One that can only be read is served all the same, and where there can be
+//! none at all, memory takes its place until the server ends.
 
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -9,15 +10,19 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
-use super::database::PATIENCE;
+use super::database::{Keeping, PATIENCE};
 use super::trouble::{Kind, Trouble};
 
 /// Within the state path.
 pub const FILE: &str = "functions.sqlite3";
 
-/// Makes the file if there is none; and says whether it can be written.
-pub(super) fn pool(path: &Path) -> Result<(SqlitePool, bool), Trouble> {
-    let writable = make(path)?;
+/// Makes the file if there is none.
+pub(super) fn pool(path: &Path) -> Result<(SqlitePool, Keeping), Trouble> {
+    let keeping = make(path)?;
+    if let Keeping::InMemory(_) = keeping {
+        return Ok((in_memory(), keeping));
+    }
+    let writable = keeping == Keeping::Lasting;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .read_only(!writable)
@@ -32,31 +37,37 @@ pub(super) fn pool(path: &Path) -> Result<(SqlitePool, bool), Trouble> {
     // Writing takes turns anyway; a second connection reads meanwhile.
     let pool =
         SqlitePoolOptions::new().max_connections(2).acquire_timeout(PATIENCE).connect_lazy_with(options);
-    Ok((pool, writable))
+    Ok((pool, keeping))
 }
 
-/// Whether it can be written.
-fn make(path: &Path) -> Result<bool, Trouble> {
-    let absent = |error: std::io::Error| {
-        let full =
-            matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
-        Trouble::new(
-            if full { Kind::Full } else { Kind::Absent },
-            format!(
-                "{} cannot be made: {error}. Name a folder that the server may write with TABPY_STATE_PATH, or a Postgres with DATABASE_URL",
-                path.display()
-            ),
-        )
-    };
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(absent)?;
-    }
+/// It is one connection's own, and gone with that.
+fn in_memory() -> SqlitePool {
+    SqlitePoolOptions::new()
+        .max_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .acquire_timeout(PATIENCE)
+        .connect_lazy_with(SqliteConnectOptions::new().in_memory(true).disable_statement_logging())
+}
+
+fn make(path: &Path) -> Result<Keeping, Trouble> {
+    let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
     // Archives may hold what not every user of the machine should read.
-    let opened = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
-    match opened {
-        Ok(_) => Ok(is_writable_beside(path)),
-        Err(_) if path.exists() => Ok(false),
-        Err(error) => Err(absent(error)),
+    let options = || std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    match folder.and_then(|()| options()) {
+        Ok(_) if is_writable_beside(path) => Ok(Keeping::Lasting),
+        Ok(_) => Ok(Keeping::AsItIs),
+        Err(_) if path.exists() => Ok(Keeping::AsItIs),
+        Err(error) => {
+            let why = format!("{} cannot be made: {error}", path.display());
+            match error.kind() {
+                // There may be room later.
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                    Err(Trouble::new(Kind::Full, why))
+                }
+                _ => Ok(Keeping::InMemory(why)),
+            }
+        }
     }
 }
 

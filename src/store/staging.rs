@@ -7,9 +7,10 @@ use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, fstat, openat};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat};
 use rustix::io::Errno;
 
 use super::object::Object;
@@ -131,9 +132,8 @@ fn gather(
 
 /// A file's content, if nobody has changed it meanwhile.
 fn whole(file: OwnedFd, path: &str, most: usize) -> Result<Bytes, Refused> {
-    let stamp =
-        |about: rustix::fs::Stat| (about.st_size, about.st_mtime, about.st_mtime_nsec, about.st_nlink);
-    let before = fstat(&file).map_err(trouble)?;
+    let changed = || Refused::Invalid(format!("{path} in it was changed while it was read; deploy it again"));
+    let before = settled(&file)?.ok_or_else(changed)?;
     if before.st_nlink > 1 {
         return Err(Refused::Invalid(format!("{path} in it is a link")));
     }
@@ -147,10 +147,37 @@ fn whole(file: OwnedFd, path: &str, most: usize) -> Result<Bytes, Refused> {
     if content.len() > most {
         return Err(Refused::TooLarge);
     }
-    if stamp(before) != stamp(fstat(&file).map_err(trouble)?) {
-        return Err(Refused::Invalid(format!("{path} in it was changed while it was read; deploy it again")));
+    if stamp(&before) != stamp(&fstat(&file).map_err(trouble)?) {
+        return Err(changed());
     }
     Ok(content.into())
+}
+
+/// What differs once a file was written to or linked; nobody but the kernel sets its last time.
+fn stamp(about: &Stat) -> (i64, i64, i64, u64) {
+    (about.st_size as i64, about.st_ctime as i64, about.st_ctime_nsec as i64, about.st_nlink as u64)
+}
+
+/// How a file is once another change would bear another time; `None` if it keeps being changed.
+fn settled(file: &OwnedFd) -> Result<Option<Stat>, Refused> {
+    /// The kernel's clock for files goes in steps of up to ten milliseconds.
+    const STEP: Duration = Duration::from_millis(50);
+    const STEPS: usize = 20;
+    for _ in 0..STEPS {
+        let about = fstat(file).map_err(trouble)?;
+        let seconds = u64::try_from(about.st_ctime as i64).unwrap_or_default();
+        let nanoseconds = u32::try_from(about.st_ctime_nsec as i64).unwrap_or_default();
+        let changed = UNIX_EPOCH + Duration::new(seconds, nanoseconds);
+        if changed.elapsed().is_ok_and(|passed| passed > STEP) {
+            return Ok(Some(about));
+        }
+        // The clock of a file system elsewhere may be another one.
+        std::thread::sleep(STEP);
+        if stamp(&about) == stamp(&fstat(file).map_err(trouble)?) {
+            return Ok(Some(about));
+        }
+    }
+    Ok(None)
 }
 
 fn open(folder: impl AsFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Refused> {
@@ -234,5 +261,33 @@ mod tests {
         fs::rename(&place, state.path().join("elsewhere")).unwrap();
         symlink(state.path().join("elsewhere"), &place).unwrap();
         invalid(read(100), "no folder");
+    }
+
+    #[test]
+    fn an_archive_that_is_changed_while_it_is_read_is_refused() {
+        use std::os::unix::fs::FileExt as _;
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let state = tempfile::tempdir().unwrap();
+        let place = state.path().join("staging/endpoints/add/1");
+        fs::create_dir_all(&place).unwrap();
+        fs::write(place.join("pickle_archive"), "aaaa").unwrap();
+        let read = || super::read(state.path(), Path::new("endpoints/add/1"), 100);
+        let (begun, stopping) = (AtomicBool::new(false), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let file = File::options().write(true).open(place.join("pickle_archive")).unwrap();
+                while !stopping.load(Ordering::Relaxed) {
+                    file.write_at(b"b", 3).unwrap();
+                    begun.store(true, Ordering::Relaxed);
+                }
+            });
+            while !begun.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            let outcome = read();
+            stopping.store(true, Ordering::Relaxed);
+            invalid(outcome, "changed while it was read");
+        });
+        assert_eq!(read().unwrap().files()["pickle_archive"], "aaab");
     }
 }

@@ -19,8 +19,6 @@ pub(super) enum Kind {
     Full,
     /// It can be read, but takes nothing new.
     ReadOnly,
-    /// There is none, and none can be made here.
-    Absent,
     /// It is there, but it is not what it should be.
     Broken,
 }
@@ -55,7 +53,7 @@ impl Trouble {
                 ". Let the server write it, or name another place with TABPY_STATE_PATH or DATABASE_URL"
             }
             Kind::Broken => ". Put a backup in its place, or move it away to begin with an empty one",
-            Kind::Unreachable | Kind::Absent => "",
+            Kind::Unreachable => "",
         };
         Self::new(kind, format!("{place}: {said}{advice}"))
     }
@@ -64,7 +62,7 @@ impl Trouble {
     pub(super) fn failure(&self) -> Failure {
         let (status, message) = match self.kind {
             Kind::Full => (507, "There is no room left for the function."),
-            Kind::ReadOnly | Kind::Absent => (503, "Functions cannot be deployed to this server."),
+            Kind::ReadOnly => (503, "Functions cannot be deployed to this server."),
             Kind::Unreachable => (503, "The store of functions cannot be reached."),
             Kind::Broken => (503, "The store of functions cannot be used."),
         };
@@ -107,7 +105,6 @@ fn of_database(error: &dyn DatabaseError) -> Kind {
     match code.parse::<i32>().unwrap_or_default() & 0xff {
         13 => Kind::Full,
         8 | 3 => Kind::ReadOnly,
-        14 => Kind::Absent,
         11 | 26 => Kind::Broken,
         1 => Kind::Broken,
         // An I/O error is a disk that may be full, or gone.

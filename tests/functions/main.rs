@@ -7,6 +7,7 @@ mod support;
 
 mod calling;
 mod client;
+mod documented;
 mod http;
 mod loading;
 mod shipped;

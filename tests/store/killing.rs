@@ -15,9 +15,9 @@ on_both_engines! {
     a_kill_at_any_moment_leaves_a_whole_version
 }
 
-/// How often, for each engine. `make soak` asks for more.
+/// How often, for each engine. A soak asks for more.
 fn kills() -> u32 {
-    std::env::var("TABPY_TEST_KILLS").ok().map_or(50, |text| text.parse().unwrap())
+    std::env::var("SOAK_KILLS").ok().map_or(100, |text| text.parse().unwrap())
 }
 
 /// Large enough for writing to take its time.

@@ -149,3 +149,33 @@ fn a_database_file_that_cannot_be_written_is_served() {
     assert!(info.contains("functions.sqlite3") && info.contains("TABPY_STATE_PATH"), "{info}");
     assert_eq!(called(&server, "f"), json!(1));
 }
+
+#[test]
+fn where_functions_are_kept_is_said_at_the_start() {
+    let postgres = Postgres::start();
+    let server = Server::builder().env("DATABASE_URL", postgres.url()).start();
+    let line = server.wait_for_log("functions are kept");
+    assert!(line.contains(&format!("Postgres at 127.0.0.1:{}/postgres", postgres.port())), "{line}");
+    assert!(!line.contains("tabpy:") && !server.log().contains(PASSWORD), "{line}");
+    let server = Engine::Sqlite.server();
+    let line = server.wait_for_log("functions are kept");
+    assert!(line.contains(&server.path("state/functions.sqlite3").display().to_string()), "{line}");
+}
+
+#[test]
+fn where_nothing_can_be_written_functions_are_kept_in_memory() {
+    // A folder in a file's place; who is root may write anywhere else.
+    let builder = Server::builder().file("file", "");
+    let state = builder.folder().join("file/state").display().to_string();
+    let server = builder.env("TABPY_STATE_PATH", &state).start().ready();
+    let line = server.wait_for_log("functions are kept in memory");
+    assert!(line.contains("level=warn") && line.contains(&state), "{line}");
+    assert!(line.contains("TABPY_STATE_PATH") && line.contains("DATABASE_URL"), "{line}");
+    for version in 1..=3 {
+        assert_eq!(put(&server, "f", &format!("def f(): return {version}")).json()["version"], version);
+    }
+    assert_eq!((called(&server, "f"), called(&server, "f?version=1")), (json!(3), json!(1)));
+    assert!(server.get("/").text().contains("in memory until this server ends"));
+    let server = server.restart().ready();
+    assert_eq!(query(&server, "f", &json!([])).status, 404);
+}

@@ -7,9 +7,13 @@ use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 
 use crate::engine::{Engine, called, on_both_engines, put, query, send};
-use crate::support::{Request, Response, Server};
+use crate::support::{Postgres, Request, Response, Server};
 
 on_both_engines! {
+    paths_out_of_the_staging_folder_are_refused
+    what_is_too_large_is_refused_by_the_setting_s_name
+    names_schemas_and_parameters_are_looked_at
+    archives_are_taken_and_those_that_do_not_load_are_told_of
     aliases_follow_their_target_and_never_themselves
 }
 
@@ -27,9 +31,8 @@ fn stage(server: &Server, name: &str, archive: &[u8]) -> String {
     folder.display().to_string()
 }
 
-#[test]
-fn paths_out_of_the_staging_folder_are_refused() {
-    let server = Engine::Sqlite.server();
+fn paths_out_of_the_staging_folder_are_refused(engine: &mut Engine) {
+    let server = engine.server();
     let right = stage(&server, "f/1", LEN);
     let staging = server.path("state/staging").display().to_string();
     let outside = server.path("elsewhere");
@@ -67,9 +70,8 @@ fn paths_out_of_the_staging_folder_are_refused() {
     assert_eq!(query(&server, "f", &json!([[1, 2]])).json()["response"], 2);
 }
 
-#[test]
-fn what_is_too_large_is_refused_by_the_setting_s_name() {
-    let server = Engine::Sqlite.builder().env("TABPY_MAX_FUNCTION_SIZE_MB", 1).start().ready();
+fn what_is_too_large_is_refused_by_the_setting_s_name(engine: &mut Engine) {
+    let server = engine.builder().env("TABPY_MAX_FUNCTION_SIZE_MB", 1).start().ready();
     assert_eq!(put(&server, "f", "def f(): return 1").status, 201);
     let large = vec![b'#'; (1 << 20) + 1];
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
@@ -89,9 +91,8 @@ fn what_is_too_large_is_refused_by_the_setting_s_name() {
     assert_eq!(called(&server, "f"), json!(1));
 }
 
-#[test]
-fn names_schemas_and_parameters_are_looked_at() {
-    let server = Engine::Sqlite.server();
+fn names_schemas_and_parameters_are_looked_at(engine: &mut Engine) {
+    let server = engine.server();
     for name in ["a%2Fb", "..%2Fx", "gr%C3%B6%C3%9Fe", "a%0Ab", &"x".repeat(256)] {
         let answer = put(&server, name, "def f(): return 1");
         assert_eq!(
@@ -117,9 +118,8 @@ fn names_schemas_and_parameters_are_looked_at() {
     assert_eq!(put(&server, "f?function=two", two).status, 201);
 }
 
-#[test]
-fn archives_are_taken_and_those_that_do_not_load_are_told_of() {
-    let server = Engine::Sqlite.builder().env("TABPY_QUERY_TIMEOUT", 3).start().ready();
+fn archives_are_taken_and_those_that_do_not_load_are_told_of(engine: &mut Engine) {
+    let server = engine.builder().env("TABPY_QUERY_TIMEOUT", 3).start().ready();
     let archive = |bytes: &[u8], python: &str| {
         let target = format!("/functions/f?{python}");
         let request = Request::new("PUT", &target).header("Content-Type", "application/octet-stream");
@@ -199,4 +199,26 @@ fn a_full_disk_loses_nothing() {
     }
     assert_eq!(put(&server, "f", "def f(): return 'small'").json()["version"], 2);
     assert_eq!(called(&server, "f"), "small");
+}
+
+#[test]
+fn a_full_disk_of_postgres_loses_nothing() {
+    let engine = Engine::Postgres(Postgres::start());
+    let Engine::Postgres(postgres) = &engine else { unreachable!() };
+    let server = engine.server();
+    assert_eq!(put(&server, "f", "def f(): return 'old'").status, 201);
+    // What Postgres says when a table cannot grow.
+    postgres.ask(
+        "CREATE FUNCTION full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no space left on device' \
+         USING ERRCODE = 'disk_full'; END $$; \
+         CREATE TRIGGER full BEFORE INSERT ON tabpy_versions FOR EACH ROW EXECUTE FUNCTION full()",
+    );
+    let info =
+        put(&server, "f", "def f(): return 'new'").info(507, "There is no room left for the function.");
+    assert!(info.contains("no space left") && info.contains("Make room"), "{info}");
+    assert_eq!(called(&server, "f"), "old");
+    let server = server.restart().ready();
+    assert_eq!(called(&server, "f"), "old");
+    postgres.ask("DROP TRIGGER full ON tabpy_versions");
+    assert_eq!(put(&server, "f", "def f(): return 'new'").json()["version"], 2);
 }

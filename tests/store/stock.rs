@@ -4,12 +4,16 @@
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::engine::{Engine, called, on_both_engines, query, versions};
+use crate::engine::{
+    DEPLOY_PATIENCE, Engine, called, eventually, on_both_engines, put, query, send, versions,
+};
+use crate::support::Request;
 use crate::support::tabpy::{self, TabPy};
 
 on_both_engines! {
+    the_stock_client_and_plain_requests_are_answered_as_by_tabpy
     what_a_tabpy_has_left_is_taken_over_once
 }
 
@@ -29,8 +33,7 @@ fn json_words(theirs: &str) -> String {
     format!("{before}\"info\": \"EOF while parsing an object at line 1 column 1\"}}")
 }
 
-#[test]
-fn the_stock_client_and_plain_requests_are_answered_as_by_tabpy() {
+fn the_stock_client_and_plain_requests_are_answered_as_by_tabpy(engine: &mut Engine) {
     const SCRIPT: &str = "tests/store/management.py";
     let real = TabPy::start();
     let theirs = tabpy::run(
@@ -38,7 +41,7 @@ fn the_stock_client_and_plain_requests_are_answered_as_by_tabpy() {
         &[&format!("http://localhost:{}", real.port()), &real.state().display().to_string()],
     );
     drop(real);
-    let server = Engine::Sqlite.server();
+    let server = engine.server();
     let state = server.path("state").display().to_string();
     let given = tabpy::run(SCRIPT, &[&format!("http://localhost:{}", server.port()), &state]);
     assert_eq!(theirs.lines().count(), given.lines().count());
@@ -54,33 +57,70 @@ fn the_stock_client_and_plain_requests_are_answered_as_by_tabpy() {
 fn what_a_tabpy_has_left_is_taken_over_once(engine: &mut Engine) {
     let real = TabPy::start();
     let address = format!("http://localhost:{}/", real.port());
-    tabpy::run("tests/store/leave.py", &[&address]);
+    let theirs: Value = serde_json::from_str(&tabpy::run("tests/store/leave.py", &[&address])).unwrap();
     let builder = engine.builder();
     let copied =
         Command::new("cp").arg("-r").arg(real.state()).arg(builder.folder().join("copy")).status().unwrap();
     assert!(copied.success());
     drop(real);
     let state = builder.folder().join("copy").display().to_string();
-    let builder = builder.env("TABPY_STATE_PATH", &state);
+    tabpy::run("tests/store/spoil.py", &[&state]);
+    let settings =
+        format!("[TabPy]\nTABPY_STATE_PATH = {state}\nTABPY_QUERY_OBJECT_PATH = /tmp/query_objects\n");
+    let builder = builder.without("TABPY_STATE_PATH").config(&settings);
     let server = builder.start().ready();
-    server.wait_for_log("taken over from its state folder");
-    let add = server.get("/endpoints/add").json();
-    assert_eq!(
-        (&add["version"], &add["description"], &add["is_public"]),
-        (&json!(3), &json!("Adds"), &json!(true))
-    );
-    assert_eq!(
-        (&add["docstring"], &add["schema"]),
-        (&json!("Zählt zwei Zahlen.\n\nAuch größere."), &json!("{'x': 1}"))
-    );
-    assert_eq!(query(&server, "add", &json!([2, 3])).json()["response"], json!([3, 5]));
+
+    let line = server.wait_for_log("taken over from its state folder");
+    for name in ["add", "my constant", "predict", "plus", "older"] {
+        assert!(line.contains(name), "{line}");
+    }
+    for (name, why) in [
+        ("missing", "the archive of version 1 cannot be read: it is not there"),
+        ("broken", "what state.ini says of it cannot be read"),
+        ("a/b", "its name is none that this server takes"),
+    ] {
+        let line = server.wait_for_log(&format!("was not taken over: {name}: "));
+        assert!(line.contains(why), "{line}");
+        assert_eq!(server.get(&format!("/endpoints/{}", name.replace('/', "%2F"))).status, 404);
+    }
+
+    // TabPy spoils a docstring's letters whenever it writes its state; here they are whole again.
+    let docstring = "Zählt zwei Zahlen.\n\nAuch größere.";
+    for (name, expected) in theirs["endpoints"].as_object().unwrap() {
+        let mut expected = expected.clone();
+        if name == "add" {
+            expected["docstring"] = json!(docstring);
+        }
+        assert_eq!(server.get(&format!("/endpoints/{}", name.replace(' ', "%20"))).json(), expected);
+    }
+    let answers = &theirs["answers"];
+    for (name, data) in
+        [("add", json!([2, 3])), ("my constant", json!([])), ("predict", json!({"xs": [2, 3]}))]
+    {
+        let answer = query(&server, &name.replace(' ', "%20"), &data).json();
+        for member in ["response", "version", "model"] {
+            assert_eq!(answer[member], answers[name][member], "{name}: {answer}");
+        }
+    }
     assert_eq!(versions(&server, "add"), [3, 2, 1]);
     assert_eq!(query(&server, "add?version=2", &json!([2, 3])).json()["response"], json!([2, 5]));
-    assert_eq!(called(&server, "my%20constant"), json!(42));
+    assert_eq!(query(&server, "plus", &json!([2, 3])).json()["response"], json!([3, 5]));
+    let plus = server.get("/endpoints/plus").json();
+    assert_eq!((&plus["target"], &plus["dependencies"]), (&json!("add"), &json!(["add"])));
+    eventually("it is known not to load", DEPLOY_PATIENCE, || {
+        server.get("/status").json()["older"]["status"] == "LoadFailed"
+    });
+    let status = server.get("/status").json();
+    let error = status["older"]["last_error"].as_str().unwrap();
+    assert!(error.starts_with("the archive was made by Python 3.8, 3.9 or 3.10"), "{error}");
 
-    crate::engine::send(&server, &crate::support::Request::new("DELETE", "/endpoints/add"));
+    // What is deployed from now on follows on the versions that were there.
+    assert_eq!(put(&server, "my%20constant", "def f(): return 43\n").json()["version"], 2);
+    for name in ["plus", "add"] {
+        assert_eq!(send(&server, &Request::new("DELETE", &format!("/endpoints/{name}"))).status, 204);
+    }
     let server = server.restart().ready();
     assert_eq!(server.get("/endpoints/add").status, 404, "what was removed does not come again");
-    assert_eq!(called(&server, "my%20constant"), json!(42));
+    assert_eq!(called(&server, "my%20constant"), json!(43));
     assert!(Path::new(&state).join("query_objects/add/3/pickle_archive").exists(), "TabPy's own files stay");
 }

@@ -215,7 +215,10 @@ fn find(program: &str) -> PathBuf {
         versions.map(|version| version.path().join("bin").join(program)).collect();
     versions.sort();
     let elsewhere = ["/usr/local/bin", "/usr/bin"].map(|folder| Path::new(folder).join(program));
-    versions.into_iter().rev().chain(elsewhere).find(|path| path.exists()).unwrap_or_else(|| {
-        panic!("{program} is missing: `make prepare` installs Debian's package postgresql")
-    })
+    versions
+        .into_iter()
+        .rev()
+        .chain(elsewhere)
+        .find(|path| path.exists())
+        .unwrap_or_else(|| panic!("{program} is missing: it is in Debian's package postgresql"))
 }
