@@ -164,10 +164,12 @@ fn where_functions_are_kept_is_said_at_the_start() {
 
 #[test]
 fn where_nothing_can_be_written_functions_are_kept_in_memory() {
-    // A folder in a file's place; who is root may write anywhere else.
-    let builder = Server::builder().file("file", "");
-    let state = builder.folder().join("file/state").display().to_string();
-    let server = builder.env("TABPY_STATE_PATH", &state).start().ready();
+    // A file system that nobody may write, in a mount namespace of the server's own.
+    let builder = Server::builder();
+    let state = builder.folder().join("state").display().to_string();
+    let script = format!("mount -t tmpfs -o ro none {state} && exec \"$@\"");
+    let server =
+        builder.under(&["unshare", "--mount", "--map-root-user", "sh", "-c", &script, "sh"]).start().ready();
     let line = server.wait_for_log("functions are kept in memory");
     assert!(line.contains("level=warn") && line.contains(&state), "{line}");
     assert!(line.contains("TABPY_STATE_PATH") && line.contains("DATABASE_URL"), "{line}");

@@ -209,9 +209,9 @@ fn a_full_disk_of_postgres_loses_nothing() {
     assert_eq!(put(&server, "f", "def f(): return 'old'").status, 201);
     // What Postgres says when a table cannot grow.
     postgres.ask(
-        "CREATE FUNCTION full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no space left on device' \
+        "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no space left on device' \
          USING ERRCODE = 'disk_full'; END $$; \
-         CREATE TRIGGER full BEFORE INSERT ON tabpy_versions FOR EACH ROW EXECUTE FUNCTION full()",
+         CREATE TRIGGER no_room BEFORE INSERT ON tabpy_versions FOR EACH ROW EXECUTE FUNCTION no_room()",
     );
     let info =
         put(&server, "f", "def f(): return 'new'").info(507, "There is no room left for the function.");
@@ -219,6 +219,6 @@ fn a_full_disk_of_postgres_loses_nothing() {
     assert_eq!(called(&server, "f"), "old");
     let server = server.restart().ready();
     assert_eq!(called(&server, "f"), "old");
-    postgres.ask("DROP TRIGGER full ON tabpy_versions");
+    postgres.ask("DROP TRIGGER no_room ON tabpy_versions");
     assert_eq!(put(&server, "f", "def f(): return 'new'").json()["version"], 2);
 }
