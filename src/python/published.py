@@ -65,7 +65,7 @@ def of_archive(found, function):
         about["docstring"] = docstring if isinstance(docstring, str) else None
         about["description"] = description if isinstance(description, str) and description else None
         about["dependencies"] = [name for name in found.get_dependencies() or [] if isinstance(name, str)]
-    return about
+    return _written(about)
 
 
 def _described(name, function, told):
@@ -73,7 +73,7 @@ def _described(name, function, told):
     docstring = inspect.getdoc(function) if not isinstance(function, type) else function.__doc__
     docstring = docstring if isinstance(docstring, str) and docstring.strip() else None
     first = docstring.strip().partition("\n\n")[0].replace("\n", " ") if docstring else None
-    return {
+    return _written({
         "name": told["name"] or name,
         "function": name,
         "docstring": docstring,
@@ -81,6 +81,14 @@ def _described(name, function, told):
         "schema": _checked(told["schema"]) or _schema(function),
         "public": told["public"],
         "dependencies": [],
+    })
+
+
+def _written(about):
+    """The same with texts that every reader takes: halves of letters have no UTF-8."""
+    return {
+        key: found.encode("utf-8", "replace").decode() if isinstance(found, str) else found
+        for key, found in about.items()
     }
 
 

@@ -349,6 +349,9 @@ impl Database {
 
     /// Takes all of these, if nothing was ever deployed; says whether it did.
     pub(super) async fn import(&self, all: &[(Stored, Option<Object>)]) -> Result<bool, Trouble> {
+        if all.is_empty() {
+            return Ok(false);
+        }
         both!(self, pool => {
             let mut transaction = pool.begin().await?;
             raise!(transaction);

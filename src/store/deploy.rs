@@ -8,7 +8,7 @@ use super::database::{Database, Unchanged};
 use super::name::FunctionName;
 use super::object::Object;
 use super::staging::{self, Refused};
-use super::stored::{About, Stored, now, uuid};
+use super::stored::{About, Stored, TOO_LONG, now, uuid};
 use super::trouble::Trouble;
 use super::view::{Attempt, Function, Load, Origin, View};
 use super::{Shared, State};
@@ -96,10 +96,7 @@ pub(super) async fn deploy(shared: Arc<Shared>, deploy: Deploy) -> Result<Functi
     let outcome = try_and_keep(&shared, &database, &view, &name, version, new, change).await;
     note(&shared, |state| match &outcome {
         Err(Stopped::NotLoaded(reason)) => {
-            let in_force = existing.map_or_else(String::new, |function| {
-                format!(" Version {} is still in force.", function.current.version)
-            });
-            let reason = format!("{reason}{in_force}");
+            let reason = with_what_is_in_force(reason, existing);
             state.attempts.insert(text.clone(), attempt(Load::Failed(reason)));
         }
         _ => {
@@ -115,11 +112,20 @@ pub(super) async fn deploy(shared: Arc<Shared>, deploy: Deploy) -> Result<Functi
                 version,
                 "not deployed: it does not load, /status tells why"
             );
-            let kept = if existing.is_some() { " The version before is still in force." } else { "" };
             Failure::new(422, format!("LoadFailed: endpoint {name} was not deployed."))
-                .info(format!("{reason}{kept}"))
+                .info(with_what_is_in_force(&reason, existing))
         }
     })
+}
+
+fn with_what_is_in_force(reason: &str, existing: Option<&Function>) -> String {
+    match existing {
+        Some(function) => {
+            let stop = if reason.ends_with(['.', '!', '?']) { "" } else { "." };
+            format!("{reason}{stop} Version {} is still in force.", function.current.version)
+        }
+        None => reason.to_owned(),
+    }
 }
 
 /// Why a version is not put in force.
@@ -175,7 +181,7 @@ async fn try_and_keep(
         name: name.as_str().to_owned(),
         version,
         content,
-        about: changed(about, &change),
+        about: changed(about, &change)?,
         uuid: uuid()
             .map_err(|error| Failure::new(500, "There are no random numbers.").info(error.to_string()))?,
         size: object.as_ref().map_or(0, Object::size),
@@ -225,7 +231,7 @@ pub(super) async fn describe(
     let view = shared.view();
     let function = deployed(&view, &name)?;
     let mut stored = Stored::clone(&function.current);
-    stored.about = changed(stored.about, &change);
+    stored.about = changed(stored.about, &change)?;
     if let (Content::Alias { target }, Some(new)) = (&mut stored.content, &change.target) {
         check_target(&view, &name, new)?;
         new.clone_into(target);
@@ -275,7 +281,7 @@ pub(super) async fn roll_back(
         Stopped::Failure(failure) => failure,
         Stopped::NotLoaded(reason) => {
             Failure::new(422, format!("LoadFailed: version {version} of {name} was not put in force again."))
-                .info(format!("{reason} Version {} is still in force.", function.current.version))
+                .info(with_what_is_in_force(&reason, Some(function)))
         }
     })?;
     let mut stored = Stored::clone(old);
@@ -419,7 +425,7 @@ fn nothing_in_it(name: &FunctionName) -> Stopped {
     Stopped::NotLoaded(format!("There is no function in it that could be called as {name}."))
 }
 
-fn changed(mut about: About, change: &Change) -> About {
+fn changed(mut about: About, change: &Change) -> Result<About, Failure> {
     // As TabPy does, an empty text changes nothing.
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     about.description = given(&change.description).unwrap_or(about.description);
@@ -431,7 +437,12 @@ fn changed(mut about: About, change: &Change) -> About {
     if let Some(dependencies) = change.dependencies.as_ref().filter(|given| !given.is_empty()) {
         about.dependencies.clone_from(dependencies);
     }
-    about.plain()
+    if about.is_too_long() {
+        return Err(
+            Failure::new(413, "The function says too much of itself.").info(format!("That is, {TOO_LONG}."))
+        );
+    }
+    Ok(about.plain())
 }
 
 fn check_target(view: &View, name: &FunctionName, target: &str) -> Result<(), Failure> {

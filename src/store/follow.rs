@@ -9,7 +9,7 @@ use sqlx::postgres::PgListener;
 use super::database::{Database, Keeping};
 use super::import;
 use super::stored::Stored;
-use super::trouble::Trouble;
+use super::trouble::{Kind, Trouble};
 use super::view::Load;
 use super::{Shared, Standing, State};
 use crate::catalogue::{self, Content, Trial};
@@ -76,7 +76,15 @@ async fn import(shared: &Arc<Shared>, database: &Database) -> Result<(), Trouble
     for why in &found.left_out {
         tracing::warn!("a function of TabPy's was not taken over: {why}");
     }
-    if !found.functions.is_empty() && database.import(&found.functions).await? {
+    let imported = match database.import(&found.functions).await {
+        // They are all there still, and will not be taken the next time either.
+        Err(trouble) if matches!(trouble.kind, Kind::Broken | Kind::Refused) => {
+            tracing::error!("functions of TabPy's were not taken over: {trouble}");
+            return Ok(());
+        }
+        imported => imported?,
+    };
+    if imported {
         let mut names: Vec<&str> = found.functions.iter().map(|(stored, _)| stored.name.as_str()).collect();
         names.dedup();
         tracing::info!(

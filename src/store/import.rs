@@ -1,6 +1,7 @@
 //! What a TabPy has left in its state folder: `state.ini` tells of the functions, `query_objects` holds
 //! their archives. It is only read; what cannot be is told of and left out.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -9,7 +10,7 @@ use serde_json::value::RawValue;
 use super::name::FunctionName;
 use super::object::Object;
 use super::staging::{self, Refused};
-use super::stored::{About, NO_DOCSTRING, Stored, now, uuid};
+use super::stored::{About, NO_DOCSTRING, Stored, TOO_LONG, now, uuid};
 use crate::catalogue::Content;
 use crate::config::ini::{Names, Section};
 
@@ -23,8 +24,7 @@ struct Kept {
     version: u32,
     r#type: Option<String>,
     description: Option<String>,
-    #[serde(default)]
-    dependencies: Vec<String>,
+    dependencies: Option<Vec<String>>,
     target: Option<String>,
     creation_time: Option<f64>,
     last_modified_time: Option<f64>,
@@ -59,6 +59,7 @@ pub(super) fn read(state_path: &Path, most: usize, versions: u32) -> Found {
         let kept = serde_json::from_str(&value(&functions, name));
         let docstring = unspoilt(&value(&docstrings, name));
         let read = match (FunctionName::new(name), kept) {
+            (Some(_), Ok(Kept { version: 0, .. })) => Err("it has no version".to_owned()),
             (Some(_), Ok(kept)) => function(state_path, name, &kept, &docstring, most, versions),
             (None, _) => Err("its name is none that this server takes".to_owned()),
             (_, Err(error)) => Err(format!("what state.ini says of it cannot be read: {error}")),
@@ -68,7 +69,23 @@ pub(super) fn read(state_path: &Path, most: usize, versions: u32) -> Found {
             Err(why) => found.left_out.push(format!("{name}: {why}")),
         }
     }
+    leave_out_what_leads_nowhere(&mut found);
     found
+}
+
+/// Aliases of functions that are not there, and aliases of those.
+fn leave_out_what_leads_nowhere(found: &mut Found) {
+    loop {
+        let names: BTreeSet<String> = found.functions.iter().map(|(stored, _)| stored.name.clone()).collect();
+        let lost =
+            |stored: &Stored| stored.target().filter(|target| !names.contains(*target)).map(str::to_owned);
+        let Some(place) = found.functions.iter().position(|(stored, _)| lost(stored).is_some()) else {
+            return;
+        };
+        let (stored, _) = found.functions.remove(place);
+        let target = stored.target().unwrap_or_default();
+        found.left_out.push(format!("{}: there is no function {target:?}, which it stands for", stored.name));
+    }
 }
 
 fn function(
@@ -79,19 +96,23 @@ fn function(
     most: usize,
     versions: u32,
 ) -> Result<Vec<(Stored, Option<Object>)>, String> {
+    let about = About {
+        description: kept.description.clone().unwrap_or_default(),
+        docstring: if docstring.is_empty() { NO_DOCSTRING } else { docstring }.to_owned(),
+        schema: kept.schema.as_ref().map(|schema| schema.get().to_owned()),
+        is_public: kept.is_public.unwrap_or(false),
+        dependencies: kept.dependencies.clone().unwrap_or_default(),
+    };
+    if about.is_too_long() {
+        return Err(TOO_LONG.to_owned());
+    }
     let modified = seconds(kept.last_modified_time);
     let stored = |version, content, size| -> Result<Stored, String> {
         Ok(Stored {
             name: name.to_owned(),
             version,
             content,
-            about: About {
-                description: kept.description.clone().unwrap_or_default(),
-                docstring: if docstring.is_empty() { NO_DOCSTRING } else { docstring }.to_owned(),
-                schema: kept.schema.as_ref().map(|schema| schema.get().to_owned()),
-                is_public: kept.is_public.unwrap_or(false),
-                dependencies: kept.dependencies.clone(),
-            },
+            about: about.clone(),
             uuid: uuid().map_err(|error| error.to_string())?,
             size,
             deployed_by: None,
@@ -163,7 +184,9 @@ mod tests {
         let text = "[Service Info]\nName = x\n\n[Query Objects Service Versions]\n\
             add = {\"description\": \"5%% more\", \"type\": \"model\", \"version\": 3, \"dependencies\": [], \"target\": null, \
             \"creation_time\": 1700000000, \"last_modified_time\": 1700000001, \"schema\": {\"b\": 1, \"a\": 2}, \"is_public\": true}\n\
-            gone = {\"version\": 1, \"type\": \"model\"}\nodd = {\nsum = {\"version\": 1, \"type\": \"alias\", \"target\": \"add\"}\n\n\
+            gone = {\"version\": 1, \"type\": \"model\"}\nodd = {\nnone = {\"version\": 0, \"dependencies\": null}\n\
+            lost = {\"version\": 1, \"type\": \"alias\", \"target\": \"gone\"}\nmore = {\"version\": 1, \"type\": \"alias\", \"target\": \"lost\"}\n\
+            a b = {\"version\": 1, \"type\": \"alias\", \"target\": \"x\\u0000\"}\nsum = {\"version\": 1, \"type\": \"alias\", \"target\": \"add\"}\n\n\
             [Query Objects Docstrings]\nadd = Z\u{c3}\u{a4}hlt.\n\t\n\tZwei\n\n[Meta]\nRevision Number = 5\n";
         fs::write(state.path().join("state.ini"), text).unwrap();
         for version in [2, 3] {
@@ -182,8 +205,15 @@ mod tests {
         assert_eq!((add.creation_time, add.last_modified_time, add.size), (1_700_000_000, 1_700_000_001, 9));
         assert_eq!(object.as_ref().unwrap().files()["pickle_archive"], "archive 3");
         assert_eq!(found.functions[2].0.target(), Some("add"));
-        assert_eq!(found.left_out.len(), 2, "{:?}", found.left_out);
-        assert!(found.left_out[0].contains("gone") && found.left_out[0].contains("not there"));
+        let left_out = [
+            "gone: the archive of version 1 cannot be read: it is not there",
+            "none: it has no version",
+            "odd: what state.ini says of it cannot be read: EOF while parsing an object at line 1 column 1",
+            "a b: there is no function \"x\\0\", which it stands for",
+            "lost: there is no function \"gone\", which it stands for",
+            "more: there is no function \"lost\", which it stands for",
+        ];
+        assert_eq!(found.left_out, left_out);
         assert_eq!(read(state.path(), 1000, 1).functions.len(), 2);
         assert!(
             read(state.path(), 5, 5).left_out.iter().any(|why| why.contains("TABPY_MAX_FUNCTION_SIZE_MB"))

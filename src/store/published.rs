@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::name::{FunctionName, WHAT_A_NAME_TAKES};
 use super::object::Object;
-use super::stored::{About, Stored, now};
+use super::stored::{About, Stored, TOO_LONG, now};
 use super::{Shared, State};
 use crate::catalogue::{Content, Kind, Published, Trial};
 
@@ -86,6 +86,11 @@ fn take(shared: &Shared, source: &Source, functions: Vec<Published>) {
             );
             continue;
         }
+        let about = About::of(&published);
+        if about.is_too_long() {
+            refuse(shared, &source.stem, format!("{name}: {TOO_LONG}"));
+            continue;
+        }
         let taken = shared.state().published.get(&name).map(|(file, _)| file.clone());
         if let Some(other) = taken {
             refuse(shared, &source.stem, format!("{other} publishes {name} already"));
@@ -96,7 +101,7 @@ fn take(shared: &Shared, source: &Source, functions: Vec<Published>) {
             name: name.clone(),
             version: 1,
             content: Content::Source { object: source.object.id().to_owned(), function },
-            about: About::of(&published),
+            about,
             uuid: uuid(&source.object, &name),
             size: source.object.size(),
             deployed_by: None,

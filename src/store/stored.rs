@@ -7,6 +7,13 @@ use crate::catalogue::{Content, Published, Version};
 /// What is said of a function that says nothing of itself, in TabPy's words.
 pub(super) const NO_DOCSTRING: &str = "-- no docstring found in query function --";
 
+/// Of all that is said of a function, in bytes.
+const LONGEST_ABOUT: usize = 1 << 20;
+
+/// What is said of a function that is too much.
+pub(super) const TOO_LONG: &str =
+    "its description, docstring, schema and dependencies together may be 1 MB long";
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     pub name: String,
@@ -83,6 +90,13 @@ impl About {
             is_public: published.public,
             dependencies: published.dependencies.clone(),
         }
+    }
+
+    /// Whether there is so much of it that every list of functions would suffer.
+    pub(super) fn is_too_long(&self) -> bool {
+        let texts =
+            [&self.description, &self.docstring].into_iter().chain(&self.schema).chain(&self.dependencies);
+        texts.map(String::len).sum::<usize>() > LONGEST_ABOUT
     }
 
     /// Without what a database cannot keep in a text.

@@ -19,6 +19,8 @@ pub(super) enum Kind {
     Full,
     /// It can be read, but takes nothing new.
     ReadOnly,
+    /// It does not take what it was given.
+    Refused,
     /// It is there, but it is not what it should be.
     Broken,
 }
@@ -53,7 +55,7 @@ impl Trouble {
                 ". Let the server write it, or name another place with TABPY_STATE_PATH or DATABASE_URL"
             }
             Kind::Broken => ". Put a backup in its place, or move it away to begin with an empty one",
-            Kind::Unreachable => "",
+            Kind::Unreachable | Kind::Refused => "",
         };
         Self::new(kind, format!("{place}: {said}{advice}"))
     }
@@ -64,6 +66,7 @@ impl Trouble {
             Kind::Full => (507, "There is no room left for the function."),
             Kind::ReadOnly => (503, "Functions cannot be deployed to this server."),
             Kind::Unreachable => (503, "The store of functions cannot be reached."),
+            Kind::Refused => (500, "The store of functions does not take this."),
             Kind::Broken => (503, "The store of functions cannot be used."),
         };
         let failure = Failure::new(status, message).info(format!("Nothing was changed. {}.", self.words));
@@ -98,6 +101,8 @@ fn of_database(error: &dyn DatabaseError) -> Kind {
             "25006" | "42501" => Kind::ReadOnly,
             // A name or type that is missing: somebody has changed the tables.
             _ if code.starts_with("42") => Kind::Broken,
+            // A value, a constraint, a limit.
+            _ if ["22", "23", "54"].iter().any(|class| code.starts_with(class)) => Kind::Refused,
             _ => Kind::Unreachable,
         };
     }
@@ -107,6 +112,7 @@ fn of_database(error: &dyn DatabaseError) -> Kind {
         8 | 3 => Kind::ReadOnly,
         11 | 26 => Kind::Broken,
         1 => Kind::Broken,
+        18..=20 => Kind::Refused,
         // An I/O error is a disk that may be full, or gone.
         _ => Kind::Unreachable,
     }

@@ -114,8 +114,19 @@ fn names_schemas_and_parameters_are_looked_at(engine: &mut Engine) {
     let info = put(&server, "f", two).info(422, "LoadFailed: endpoint f was not deployed.");
     assert!(info.contains("one, two") && info.contains("?function=NAME"), "{info}");
     put(&server, "f?function=three", two).info(422, "LoadFailed: endpoint f was not deployed.");
+    let told = "def f(): return 1\nf.__doc__ = 'x' * 2_000_000\n";
+    let info = put(&server, "f", told).info(413, "The function says too much of itself.");
+    assert!(info.contains("1 MB"), "{info}");
     assert_eq!(server.get("/endpoints").text(), "{}");
     assert_eq!(put(&server, "f?function=two", two).status, 201);
+    let long =
+        json!({"src_path": stage(&server, "f/2", LEN), "description": "x".repeat(2_000_000)}).to_string();
+    let long = send(&server, &Request::new("PUT", "/endpoints/f").body(long));
+    assert_eq!(long.error(413).0, "The function says too much of itself.");
+    assert_eq!(server.get("/endpoints/f").json()["description"], "");
+    // Half a letter is no text.
+    let odd = put(&server, "odd", "def odd(): return 1\nodd.__doc__ = 'a\\ud800b\\0'\n");
+    assert_eq!((odd.status, &odd.json()["docstring"]), (201, &json!("a?b\u{fffd}")), "{}", odd.text());
 }
 
 fn archives_are_taken_and_those_that_do_not_load_are_told_of(engine: &mut Engine) {
