@@ -8,7 +8,7 @@ use super::database::{Database, Unchanged};
 use super::name::FunctionName;
 use super::object::Object;
 use super::staging::{self, Refused};
-use super::stored::{About, Stored, TOO_LONG, now, uuid};
+use super::stored::{About, Stored, now, uuid};
 use super::trouble::Trouble;
 use super::view::{Attempt, Function, Load, Origin, View};
 use super::{Shared, State};
@@ -437,9 +437,9 @@ fn changed(mut about: About, change: &Change) -> Result<About, Failure> {
     if let Some(dependencies) = change.dependencies.as_ref().filter(|given| !given.is_empty()) {
         about.dependencies.clone_from(dependencies);
     }
-    if about.is_too_long() {
+    if let Some(excess) = about.excess() {
         return Err(
-            Failure::new(413, "The function says too much of itself.").info(format!("That is, {TOO_LONG}."))
+            Failure::new(413, "The function says too much of itself.").info(format!("That is, {excess}."))
         );
     }
     Ok(about.plain())

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::name::FunctionName;
 use super::object::Object;
 use super::staging::{self, Refused};
-use super::stored::{About, NO_DOCSTRING, Stored, TOO_LONG, now, uuid};
+use super::stored::{About, NO_DOCSTRING, Stored, now, uuid};
 use crate::catalogue::Content;
 use crate::config::ini::{Names, Section};
 
@@ -103,8 +103,8 @@ fn function(
         is_public: kept.is_public.unwrap_or(false),
         dependencies: kept.dependencies.clone().unwrap_or_default(),
     };
-    if about.is_too_long() {
-        return Err(TOO_LONG.to_owned());
+    if let Some(excess) = about.excess() {
+        return Err(excess.to_owned());
     }
     let modified = seconds(kept.last_modified_time);
     let stored = |version, content, size| -> Result<Stored, String> {

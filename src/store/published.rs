@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::name::{FunctionName, WHAT_A_NAME_TAKES};
 use super::object::Object;
-use super::stored::{About, Stored, TOO_LONG, now};
+use super::stored::{About, Stored, now};
 use super::{Shared, State};
 use crate::catalogue::{Content, Kind, Published, Trial};
 
@@ -87,8 +87,8 @@ fn take(shared: &Shared, source: &Source, functions: Vec<Published>) {
             continue;
         }
         let about = About::of(&published);
-        if about.is_too_long() {
-            refuse(shared, &source.stem, format!("{name}: {TOO_LONG}"));
+        if let Some(excess) = about.excess() {
+            refuse(shared, &source.stem, format!("{name}: {excess}"));
             continue;
         }
         let taken = shared.state().published.get(&name).map(|(file, _)| file.clone());

@@ -121,7 +121,7 @@ fn gather(
                 *left -= content.len();
                 files.insert(path, content);
             }
-            _ => return Err(Refused::Invalid(format!("{path} in it is neither a file nor a folder"))),
+            _ => return Err(neither(&path)),
         }
         if files.len() > MOST_FILES {
             return Err(Refused::Invalid(format!("it holds more than {MOST_FILES} files")));
@@ -154,8 +154,8 @@ fn whole(file: OwnedFd, path: &str, most: usize) -> Result<Bytes, Refused> {
 }
 
 /// What differs once a file was written to or linked; nobody but the kernel sets its last time.
-fn stamp(about: &Stat) -> (i64, i64, i64, u64) {
-    (about.st_size as i64, about.st_ctime as i64, about.st_ctime_nsec as i64, about.st_nlink as u64)
+fn stamp(about: &Stat) -> impl PartialEq + use<> {
+    (about.st_size, about.st_ctime, about.st_ctime_nsec, about.st_nlink)
 }
 
 /// How a file is once another change would bear another time; `None` if it keeps being changed.
@@ -165,8 +165,8 @@ fn settled(file: &OwnedFd) -> Result<Option<Stat>, Refused> {
     const STEPS: usize = 20;
     for _ in 0..STEPS {
         let about = fstat(file).map_err(trouble)?;
-        let seconds = u64::try_from(about.st_ctime as i64).unwrap_or_default();
-        let nanoseconds = u32::try_from(about.st_ctime_nsec as i64).unwrap_or_default();
+        let seconds = u64::try_from(about.st_ctime).unwrap_or_default();
+        let nanoseconds = u32::try_from(about.st_ctime_nsec).unwrap_or_default();
         let changed = UNIX_EPOCH + Duration::new(seconds, nanoseconds);
         if changed.elapsed().is_ok_and(|passed| passed > STEP) {
             return Ok(Some(about));
@@ -184,11 +184,17 @@ fn open(folder: impl AsFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Refuse
     let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(folder, path, flags, Mode::empty()).map_err(|error| match error {
         Errno::NOENT => Refused::Missing,
+        // A socket is no file that can be opened.
+        Errno::NXIO => neither(&path.display().to_string()),
         Errno::LOOP => Refused::Invalid(format!("{} in it is a link", path.display())),
         // With O_DIRECTORY, a link is no folder.
         Errno::NOTDIR => Refused::Invalid(format!("{} in it is no folder", path.display())),
         other => trouble(other),
     })
+}
+
+fn neither(path: &str) -> Refused {
+    Refused::Invalid(format!("{path} in it is neither a file nor a folder"))
 }
 
 fn trouble(error: Errno) -> Refused {
@@ -255,6 +261,10 @@ mod tests {
         rustix::fs::mkfifoat(CWD, place.join("pipe"), Mode::RWXU).unwrap();
         invalid(read(100), "pipe in it is neither a file nor a folder");
         fs::remove_file(place.join("pipe")).unwrap();
+        let socket = std::os::unix::net::UnixListener::bind(place.join("socket")).unwrap();
+        invalid(read(100), "socket in it is neither a file nor a folder");
+        drop(socket);
+        fs::remove_file(place.join("socket")).unwrap();
         symlink("/etc/passwd", place.join("link")).unwrap();
         invalid(read(100), "link in it is a link");
         fs::remove_file(place.join("link")).unwrap();

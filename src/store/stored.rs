@@ -10,9 +10,8 @@ pub(super) const NO_DOCSTRING: &str = "-- no docstring found in query function -
 /// Of all that is said of a function, in bytes.
 const LONGEST_ABOUT: usize = 1 << 20;
 
-/// What is said of a function that is too much.
-pub(super) const TOO_LONG: &str =
-    "its description, docstring, schema and dependencies together may be 1 MB long";
+/// Clients that read JSON by recursion read a few hundred levels.
+const DEEPEST_SCHEMA: usize = 100;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
@@ -92,11 +91,15 @@ impl About {
         }
     }
 
-    /// Whether there is so much of it that every list of functions would suffer.
-    pub(super) fn is_too_long(&self) -> bool {
+    /// Why every list of functions would suffer from it, if so.
+    pub(super) fn excess(&self) -> Option<&'static str> {
         let texts =
             [&self.description, &self.docstring].into_iter().chain(&self.schema).chain(&self.dependencies);
-        texts.map(String::len).sum::<usize>() > LONGEST_ABOUT
+        if texts.map(String::len).sum::<usize>() > LONGEST_ABOUT {
+            return Some("its description, docstring, schema and dependencies together may be 1 MB long");
+        }
+        let deep = self.schema.as_deref().is_some_and(|schema| depth(schema) > DEEPEST_SCHEMA);
+        deep.then_some("its schema may be nested 100 deep")
     }
 
     /// Without what a database cannot keep in a text.
@@ -106,6 +109,24 @@ impl About {
         }
         self
     }
+}
+
+/// How deep a text that is JSON is nested.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 /// Seconds since 1970.
@@ -123,4 +144,18 @@ pub(super) fn uuid() -> Result<String, getrandom::Error> {
     let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
     Ok(parts.join("-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_is_that_of_brackets_outside_of_strings() {
+        for (json, expected) in
+            [("1", 0), ("[]", 1), (r#"{"a": [1, {"b": []}], "c": []}"#, 4), (r#"["\"[[[", "]"]"#, 1)]
+        {
+            assert_eq!(depth(json), expected, "{json}");
+        }
+    }
 }

@@ -124,6 +124,9 @@ fn names_schemas_and_parameters_are_looked_at(engine: &mut Engine) {
     let long = send(&server, &Request::new("PUT", "/endpoints/f").body(long));
     assert_eq!(long.error(413).0, "The function says too much of itself.");
     assert_eq!(server.get("/endpoints/f").json()["description"], "");
+    let deep = format!("f?function=two&schema={}1{}", "%5B".repeat(101), "%5D".repeat(101));
+    let info = put(&server, &deep, two).info(413, "The function says too much of itself.");
+    assert!(info.contains("100 deep"), "{info}");
     // Half a letter is no text.
     let odd = put(&server, "odd", "def odd(): return 1\nodd.__doc__ = 'a\\ud800b\\0'\n");
     assert_eq!((odd.status, &odd.json()["docstring"]), (201, &json!("a?b\u{fffd}")), "{}", odd.text());
