@@ -67,7 +67,7 @@ fn live_shows_the_last_minutes_and_errors_without_their_data() {
     assert_eq!(errors, [("UnknownURI", 404), ("Error processing script", 500), ("ValueError", 500)]);
     assert_eq!(live["errors"][2]["line"], 1);
     let id = live["errors"][2]["request_id"].as_str().unwrap();
-    assert!(server.log().contains(&format!("request_id={id}")), "the log knows no {id}");
+    server.wait_for_log(&format!("request_id={id}"));
 }
 
 #[test]

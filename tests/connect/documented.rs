@@ -10,7 +10,7 @@ use crate::authority::Authority;
 use crate::command::{Run, TABPY_PASSWORD, TABPY_USER};
 use crate::functions_server::answering;
 use crate::proxy::Proxy;
-use crate::support::Server;
+use crate::support::{Request, Server};
 use crate::tableau::{TOKEN_NAME, TOKEN_VALUE, Tableau};
 use crate::terminator::Terminator;
 
@@ -38,6 +38,7 @@ fn shell(line: &str, folder: &Path, environment: &[(&str, &str)]) -> (Option<i32
 #[test]
 fn the_commands_of_connect() {
     let builder = Server::builder().env("TABPY_USERNAME", TABPY_USER).env("TABPY_PASSWORD", TABPY_PASSWORD);
+    let builder = builder.env("TABPY_TRUST_PROXY", "true");
     let (server, tableau, authority) = (builder.start().ready(), Tableau::start(), Authority::new());
     let front = |port, host| Terminator::before(port, authority.good(host));
     let hosts = ["tabpy.example.com", "tableau.example.com", "10ay.online.tableau.com"];
@@ -55,7 +56,7 @@ fn the_commands_of_connect() {
         ("TABPY_USERNAME", TABPY_USER),
         ("TABPY_PASSWORD", TABPY_PASSWORD),
     ];
-    for line in commands("connect.md") {
+    for line in commands("connect.md").into_iter().chain([of_the_page(&server)]) {
         let (code, said) = shell(&line, folder.path(), &environment);
         if line.contains("online.tableau.com") {
             // Tableau Cloud's rules: no certificate that a test can make is good enough, and all else is.
@@ -66,6 +67,20 @@ fn the_commands_of_connect() {
             assert_eq!(code, Some(0), "{line}\n{said}");
         }
     }
+}
+
+/// The command that the server's page shows to somebody who came by its public name.
+fn of_the_page(server: &Server) -> String {
+    let request = Request::get("/").login(TABPY_USER, TABPY_PASSWORD).header("Accept", "text/html");
+    let request =
+        request.header("X-Forwarded-Host", "tabpy.example.com").header("X-Forwarded-Proto", "https");
+    let page = server.send(&request).text();
+    let line = page.split("<code data-copy>tabpy-rs connect").nth(1).unwrap().split('<').next().unwrap();
+    assert_eq!(
+        line,
+        " https://tabpy.example.com --tableau https://YOUR-POD.online.tableau.com/#/site/YOUR-SITE"
+    );
+    format!("tabpy-rs connect{}", line.replace("YOUR-POD", "10ay").replace("YOUR-SITE", "sales"))
 }
 
 #[test]

@@ -78,10 +78,10 @@ fn what_goes_wrong_is_told_in_three_texts_that_name_the_function() {
         "TypeError : unsupported operand type(s) for +: 'int' and 'str' (line 4: return x + y)"
     );
     let archived = worker.query(3, "archived", json!([0])).failed("archived");
-    assert!(
-        archived.starts_with("ZeroDivisionError : division by zero (line 2 of object3.py)"),
-        "{archived}"
-    );
+    // cloudpickle kept the name of the file until 3.1.2.
+    let places = ["(line 2 of object3.py)", "(line 2)"]
+        .map(|place| format!("ZeroDivisionError : division by zero {place}"));
+    assert!(places.iter().any(|place| archived.starts_with(place)), "{archived}");
 
     let mut script = |script: &str| {
         let answer = worker.evaluate(3, script, json!({}));

@@ -27,6 +27,8 @@ pub(in crate::pool) struct Watch {
     /// Why it was ended.
     verdict: OnceLock<String>,
     files: Mutex<Files>,
+    /// The turn of the last look.
+    seen: AtomicU64,
 }
 
 /// What was last found of its files.
@@ -50,6 +52,7 @@ impl Watch {
             ended: AtomicBool::new(false),
             verdict: OnceLock::new(),
             files: Mutex::new(files),
+            seen: AtomicU64::new(0),
         })
     }
 
@@ -96,6 +99,8 @@ impl Watch {
         let taken = memory.sum().saturating_sub(self.baseline);
         if taken > allowance.memory_bytes {
             self.end(turn, || allowance.too_much_memory());
+        } else if self.seen.swap(turn, Ordering::Relaxed) != turn {
+            // What lies there at a request's first look may be the one's before, which the worker is just removing.
         } else if kept.files > allowance.disk_bytes {
             self.end(turn, || allowance.too_much_disk());
         } else if kept.too_deep {

@@ -177,12 +177,18 @@ impl<'py> Writer<'_, 'py> {
         self.text(text.as_ptr())
     }
 
-    /// A Decimal as its text, trailing zeros and all; null, if it is no number.
+    /// A Decimal as its text, trailing zeros and all; null, if it is no number. A subclass may choose the text as
+    /// long as that ends where the number does.
     fn decimal(&mut self, value: &Bound<'py, PyAny>) -> Outcome {
-        let text = self.known().decimal.text_of(value)?;
+        let mut text = value.str()?;
+        let of_a_number = |character: char| matches!(character, '0'..='9' | '.' | '+' | '-' | 'E' | 'e');
+        let begins_as_one =
+            |text: &str| text.trim_start_matches('-').starts_with(|first: char| first.is_ascii_digit());
+        if begins_as_one(&text.to_cow()?) && !text.to_cow()?.chars().all(of_a_number) {
+            text = self.known().decimal.text_of(value)?;
+        }
         let text = text.to_cow()?;
-        let finite = text.trim_start_matches('-').starts_with(|first: char| first.is_ascii_digit());
-        self.out.extend_from_slice(if finite { text.as_bytes() } else { b"null" });
+        self.out.extend_from_slice(if begins_as_one(&text) { text.as_bytes() } else { b"null" });
         Ok(())
     }
 
