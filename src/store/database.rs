@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +21,12 @@ use crate::catalogue::Content;
 
 /// How long one waits for a connection, or for another one's change.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a question may take: one who is stopped or cut off does not say so.
+const SHORT: Duration = Duration::from_secs(10);
+
+/// How long a change, or files on their way, may take.
+const LONG: Duration = Duration::from_secs(120);
 
 /// Where functions are kept.
 #[derive(Debug, Clone)]
@@ -63,12 +70,29 @@ pub(super) enum Unchanged {
 
 /// The same statements for both engines, compiled for each.
 macro_rules! both {
-    ($database:expr, $pool:ident => $body:expr) => {{
-        let outcome: Result<_, sqlx::Error> = match &$database.pool {
-            Pool::Sqlite($pool) => async { Ok($body) }.await,
-            Pool::Postgres($pool) => async { Ok($body) }.await,
+    ($database:expr, $patience:expr, $pool:ident => $body:expr) => {{
+        let outcome = match &$database.pool {
+            Pool::Sqlite($pool) => in_time($patience, async { Ok($body) }).await,
+            Pool::Postgres($pool) => in_time($patience, async { Ok($body) }).await,
         };
         outcome.map_err(|error| $database.trouble(&error))
+    }};
+}
+
+/// A change: `true` at the end of the body commits it, anything else leaves all as it was.
+macro_rules! change {
+    ($database:expr, $transaction:ident => $body:expr) => {{
+        let committing = AtomicBool::new(false);
+        let outcome = both!($database, LONG, pool => {
+            let mut $transaction = pool.begin().await?;
+            let changes = $body;
+            if changes {
+                committing.store(true, Ordering::Relaxed);
+                $transaction.commit().await?;
+            }
+            changes
+        });
+        outcome.map_err(|trouble| if committing.into_inner() { trouble.in_the_last_moment() } else { trouble })
     }};
 }
 
@@ -189,7 +213,10 @@ impl Database {
             Pool::Sqlite(pool) => {
                 migrator(include_str!("../../migrations/sqlite/0001_functions.sql")).run(pool).await
             }
-            Pool::Postgres(pool) => migrate(pool).await,
+            Pool::Postgres(pool) => match tokio::time::timeout(LONG, migrate(pool)).await {
+                Ok(migrated) => migrated,
+                Err(_) => Err(MigrateError::Execute(no_answer())),
+            },
         };
         if let Err(error) = outcome {
             let error = match error {
@@ -229,11 +256,11 @@ impl Database {
             listener.listen(postgres::CHANNEL).await?;
             Ok(listener)
         };
-        listen.await.map(Some).map_err(|error| self.trouble(&error))
+        in_time(SHORT, listen).await.map(Some).map_err(|error| self.trouble(&error))
     }
 
     pub(super) async fn generation(&self) -> Result<i64, Trouble> {
-        both!(self, pool => {
+        both!(self, SHORT, pool => {
             let row = sqlx::query("SELECT generation FROM tabpy_generation").fetch_one(pool).await?;
             row.try_get("generation")?
         })
@@ -243,7 +270,7 @@ impl Database {
     pub(super) async fn load(&self) -> Result<(i64, Vec<Stored>), Trouble> {
         // In this order: what is newer than its number is only looked at once more.
         let generation = self.generation().await?;
-        let stored = both!(self, pool => {
+        let stored = both!(self, LONG, pool => {
             let rows = sqlx::query("SELECT * FROM tabpy_versions ORDER BY name, version").fetch_all(pool).await?;
             let mut all = Vec::with_capacity(rows.len());
             for row in rows {
@@ -256,7 +283,7 @@ impl Database {
 
     /// The files of an object; `None` if they were deleted meanwhile.
     pub(super) async fn object(&self, id: &str) -> Result<Option<Object>, Trouble> {
-        let files: BTreeMap<String, Bytes> = both!(self, pool => {
+        let files: BTreeMap<String, Bytes> = both!(self, LONG, pool => {
             let rows = sqlx::query("SELECT path, content FROM tabpy_files WHERE object = $1")
                 .bind(id.to_owned())
                 .fetch_all(pool)
@@ -278,71 +305,64 @@ impl Database {
         object: Option<&Object>,
         keep: u32,
     ) -> Result<(), Unchanged> {
-        let done = both!(self, pool => {
-            let mut transaction = pool.begin().await?;
+        let done = change!(self, transaction => {
             raise!(transaction);
-            if current!(transaction, stored.name) != expected.map(i64::from) {
-                // Dropped, the transaction is as if it had never been; so below.
-                return Ok(false);
+            let is_newest = current!(transaction, stored.name) == expected.map(i64::from);
+            if is_newest {
+                insert!(transaction, stored, object);
+                sqlx::query("DELETE FROM tabpy_versions WHERE name = $1 AND version <= $2")
+                    .bind(stored.name.clone())
+                    .bind(i64::from(stored.version) - i64::from(keep))
+                    .execute(&mut *transaction)
+                    .await?;
+                forget_files!(transaction);
             }
-            insert!(transaction, stored, object);
-            sqlx::query("DELETE FROM tabpy_versions WHERE name = $1 AND version <= $2")
-                .bind(stored.name.clone())
-                .bind(i64::from(stored.version) - i64::from(keep))
-                .execute(&mut *transaction)
-                .await?;
-            forget_files!(transaction);
-            transaction.commit().await?;
-            true
+            is_newest
         });
         Unchanged::unless(done)
     }
 
     /// Changes what the newest version, which must be this one, says of itself.
     pub(super) async fn describe(&self, stored: &Stored) -> Result<(), Unchanged> {
-        let done = both!(self, pool => {
-            let mut transaction = pool.begin().await?;
+        let done = change!(self, transaction => {
             raise!(transaction);
-            if current!(transaction, stored.name) != Some(i64::from(stored.version)) {
-                return Ok(false);
+            let is_newest = current!(transaction, stored.name) == Some(i64::from(stored.version));
+            if is_newest {
+                let columns = write(stored);
+                sqlx::query(
+                    "UPDATE tabpy_versions SET description = $3, docstring = $4, schema = $5, is_public = $6, \
+                     dependencies = $7, target = $8, last_modified_time = $9 WHERE name = $1 AND version = $2",
+                )
+                .bind(columns.name)
+                .bind(columns.version)
+                .bind(columns.description)
+                .bind(columns.docstring)
+                .bind(columns.schema)
+                .bind(columns.is_public)
+                .bind(columns.dependencies)
+                .bind(columns.target)
+                .bind(columns.last_modified_time)
+                .execute(&mut *transaction)
+                .await?;
             }
-            let columns = write(stored);
-            sqlx::query(
-                "UPDATE tabpy_versions SET description = $3, docstring = $4, schema = $5, is_public = $6, \
-                 dependencies = $7, target = $8, last_modified_time = $9 WHERE name = $1 AND version = $2",
-            )
-            .bind(columns.name)
-            .bind(columns.version)
-            .bind(columns.description)
-            .bind(columns.docstring)
-            .bind(columns.schema)
-            .bind(columns.is_public)
-            .bind(columns.dependencies)
-            .bind(columns.target)
-            .bind(columns.last_modified_time)
-            .execute(&mut *transaction)
-            .await?;
-            transaction.commit().await?;
-            true
+            is_newest
         });
         Unchanged::unless(done)
     }
 
     /// Forgets a function with all its versions.
     pub(super) async fn remove(&self, name: &str, expected: u32) -> Result<(), Unchanged> {
-        let done = both!(self, pool => {
-            let mut transaction = pool.begin().await?;
+        let done = change!(self, transaction => {
             raise!(transaction);
-            if current!(transaction, name) != Some(i64::from(expected)) {
-                return Ok(false);
+            let is_newest = current!(transaction, name) == Some(i64::from(expected));
+            if is_newest {
+                sqlx::query("DELETE FROM tabpy_versions WHERE name = $1")
+                    .bind(name.to_owned())
+                    .execute(&mut *transaction)
+                    .await?;
+                forget_files!(transaction);
             }
-            sqlx::query("DELETE FROM tabpy_versions WHERE name = $1")
-                .bind(name.to_owned())
-                .execute(&mut *transaction)
-                .await?;
-            forget_files!(transaction);
-            transaction.commit().await?;
-            true
+            is_newest
         });
         Unchanged::unless(done)
     }
@@ -352,18 +372,16 @@ impl Database {
         if all.is_empty() {
             return Ok(false);
         }
-        both!(self, pool => {
-            let mut transaction = pool.begin().await?;
+        change!(self, transaction => {
             raise!(transaction);
             let row = sqlx::query("SELECT generation FROM tabpy_generation").fetch_one(&mut *transaction).await?;
-            if row.try_get::<i64, _>("generation")? != 1 {
-                return Ok(false);
+            let is_first = row.try_get::<i64, _>("generation")? == 1;
+            if is_first {
+                for (stored, object) in all {
+                    insert!(transaction, stored, object.as_ref());
+                }
             }
-            for (stored, object) in all {
-                insert!(transaction, stored, object.as_ref());
-            }
-            transaction.commit().await?;
-            true
+            is_first
         })
     }
 
@@ -401,6 +419,17 @@ impl Location {
             Self::Postgres { address, .. } => address.place(),
         }
     }
+}
+
+async fn in_time<T>(
+    patience: Duration,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    tokio::time::timeout(patience, work).await.unwrap_or_else(|_| Err(no_answer()))
+}
+
+fn no_answer() -> sqlx::Error {
+    sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
 }
 
 /// In one transaction, which instances that start together begin one after the other.

@@ -60,10 +60,8 @@ impl Address {
 
     /// Connects once, for the reason why that cannot be done: a pool only says that it took too long.
     pub(super) async fn reach(&self) -> Result<(), sqlx::Error> {
-        match tokio::time::timeout(PATIENCE, self.options.connect()).await {
-            Ok(connection) => connection?.close().await,
-            Err(_) => Err(sqlx::Error::PoolTimedOut),
-        }
+        let connect = async { self.options.connect().await?.close().await };
+        tokio::time::timeout(PATIENCE, connect).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 
     /// Connects when it is needed, and again when a connection is lost.

@@ -15,6 +15,8 @@ pub(super) struct Trouble {
 pub(super) enum Kind {
     /// It may come back.
     Unreachable,
+    /// The same, and it may have done what it was asked.
+    Uncertain,
     /// The disk is full.
     Full,
     /// It can be read, but takes nothing new.
@@ -42,6 +44,9 @@ impl Trouble {
         let mut said = match error {
             sqlx::Error::Database(error) => error.message().to_owned(),
             sqlx::Error::PoolTimedOut => "no connection within 5 s".to_owned(),
+            sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                "it does not answer".to_owned()
+            }
             other => other.to_string(),
         };
         if let Some(secret) = secret.filter(|secret| !secret.is_empty()) {
@@ -55,7 +60,7 @@ impl Trouble {
                 ". Let the server write it, or name another place with TABPY_STATE_PATH or DATABASE_URL"
             }
             Kind::Broken => ". Put a backup in its place, or move it away to begin with an empty one",
-            Kind::Unreachable | Kind::Refused => "",
+            Kind::Unreachable | Kind::Uncertain | Kind::Refused => "",
         };
         Self::new(kind, format!("{place}: {said}{advice}"))
     }
@@ -66,11 +71,29 @@ impl Trouble {
             Kind::Full => (507, "There is no room left for the function."),
             Kind::ReadOnly => (503, "Functions cannot be deployed to this server."),
             Kind::Unreachable => (503, "The store of functions cannot be reached."),
+            Kind::Uncertain => (503, "It is not known whether the function was changed."),
             Kind::Refused => (500, "The store of functions does not take this."),
             Kind::Broken => (503, "The store of functions cannot be used."),
         };
-        let failure = Failure::new(status, message).info(format!("Nothing was changed. {}.", self.words));
-        if self.kind == Kind::Unreachable { failure.retry_after(5) } else { failure }
+        let outcome = match self.kind {
+            Kind::Uncertain => {
+                "The connection was lost in the last moment; GET /functions tells once it is back"
+            }
+            _ => "Nothing was changed",
+        };
+        let failure = Failure::new(status, message).info(format!("{outcome}. {}.", self.words));
+        match self.kind {
+            Kind::Unreachable | Kind::Uncertain => failure.retry_after(5),
+            _ => failure,
+        }
+    }
+
+    /// What came between when all was done but for the last word.
+    pub(super) fn in_the_last_moment(self) -> Self {
+        match self.kind {
+            Kind::Unreachable => Self { kind: Kind::Uncertain, ..self },
+            _ => self,
+        }
     }
 }
 

@@ -48,6 +48,32 @@ fn a_database_that_goes_away_leaves_what_was_loaded_and_comes_back() {
 }
 
 #[test]
+fn a_database_that_hangs_stops_nothing() {
+    let engine = Engine::Postgres(Postgres::start());
+    let server = engine.server();
+    assert_eq!(put(&server, "f", "def f(): return 1").status, 201);
+    let Engine::Postgres(postgres) = &engine else { unreachable!() };
+    postgres.hang(true);
+    assert_eq!(called(&server, "f"), json!(1));
+    // It is not known to hang yet, and this takes its time to find out.
+    let refused = put(&server, "f", "def f(): return 2");
+    assert_eq!((refused.status, called(&server, "f")), (503, json!(1)), "{}", refused.text());
+    eventually("/readyz shows it", 12 * PATIENCE, || ready(&server) == 503);
+    let info = server.get("/readyz").info(503, "Not all functions are at hand.");
+    assert!(info.contains("Postgres at 127.0.0.1"), "{info}");
+    put(&server, "f", "def f(): return 2").info(503, "The store of functions cannot be reached.");
+    server.still_works();
+    let other = engine.builder().start();
+    other.still_works();
+    postgres.hang(false);
+    for server in [&server, &other] {
+        eventually("it is ready again", 12 * PATIENCE, || ready(server) == 200);
+        assert_eq!(called(server, "f"), json!(1));
+    }
+    assert_eq!(put(&server, "f", "def f(): return 2").json()["version"], 2);
+}
+
+#[test]
 fn a_server_starts_without_its_database() {
     let mut postgres = Postgres::start();
     let builder = Server::builder().env("DATABASE_URL", postgres.url());

@@ -168,6 +168,15 @@ impl Postgres {
         );
     }
 
+    /// It is there, and says nothing; as one behind a broken network. Or no longer so.
+    pub fn hang(&self, hangs: bool) {
+        let pid = self.server.as_ref().expect("it does not run").id();
+        let signal = if hangs { Signal::STOP } else { Signal::CONT };
+        let family = processes::descendants(pid);
+        processes::signal(pid, signal);
+        family.iter().for_each(|process| processes::signal(process.pid, signal));
+    }
+
     /// What a statement gives, a line a row.
     #[track_caller]
     pub fn ask(&self, statement: &str) -> String {
