@@ -7,6 +7,7 @@ import inspect
 import linecache
 import os
 import pickle
+import re
 import sys
 import threading
 import traceback
@@ -254,10 +255,19 @@ def raised(name, function, arguments, named, error):
     if reason is not None:
         text = f"{text}: {reason}"
     if isinstance(error, TypeError) and _is_misfit(function, arguments, named, error):
-        text += f" (the arguments do not fit function '{name}', which takes {inspect.signature(function)})"
+        text += f" (the arguments do not fit function '{name}'{_what_it_takes(function)})"
     else:
         text += _place(error)
     return failed(name, _tabpy_rs.bounded(text) + _tabpy_rs.setting_behind(error))
+
+
+def _what_it_takes(function):
+    try:
+        taken = str(inspect.signature(function))
+    except Exception:
+        return ""  # a default value may not be shown
+    # The name under which a source is loaded means nothing to its author.
+    return ", which takes " + re.sub(r"\btabpy_function_\w+\.", "", taken)
 
 
 def unwritten(name, error):

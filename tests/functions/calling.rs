@@ -107,6 +107,23 @@ fn what_goes_wrong_is_told_in_three_texts_that_name_the_function() {
 }
 
 #[test]
+fn what_a_function_takes_is_said_in_its_author_s_words_if_it_can_be() {
+    let mut catalogue = Catalogue::new();
+    let classes = "class Row: pass\nclass Odd:\n    def __repr__(self): raise KeyError('x')\n";
+    catalogue.source("one", "one", &format!("{classes}def one(row: Row) -> Row: return 1\n"));
+    catalogue.source("two", "two", &format!("{classes}def two(row, odd=Odd()): return 1\n"));
+    let mut worker = Worker::start(&catalogue);
+    let missing = |name| {
+        format!(
+            "TypeError : {name}() missing 1 required positional argument: 'row' (the arguments do not fit function '{name}'"
+        )
+    };
+    let one = worker.query(2, "one", json!([])).failed("one");
+    assert_eq!(one, format!("{}, which takes (row: Row) -> Row)", missing("one")));
+    assert_eq!(worker.query(2, "two", json!([])).failed("two"), format!("{})", missing("two")));
+}
+
+#[test]
 fn versions_and_aliases_lead_to_functions() {
     let mut catalogue = Catalogue::new();
     catalogue.source("add", "add", "def add(x, y): return 'old'");
