@@ -108,10 +108,12 @@ fn serve(
     let mut buffer = Vec::with_capacity(FIRST_READ);
     let mut keeps = false;
     loop {
-        if keeps && !is_readable(stream, &IDLE)? {
+        if keeps && !is_readable(stream, Some(&IDLE))? {
             buffer = Vec::with_capacity(FIRST_READ);
             interpreter.rest();
         }
+        // A reader that blocks would also be woken when the front has read the answer.
+        is_readable(stream, None)?;
         let Some(request) = read_frame(stream, &mut buffer)? else { return Ok(()) };
         let reply = |outcome, body: &[u8]| {
             if rustix::process::getpid() != this {
@@ -149,9 +151,9 @@ fn serve(
 }
 
 /// Whether something comes, the end included, before the time is over.
-fn is_readable(stream: &UnixStream, within: &Timespec) -> io::Result<bool> {
+fn is_readable(stream: &UnixStream, within: Option<&Timespec>) -> io::Result<bool> {
     loop {
-        match poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(within)) {
+        match poll(&mut [PollFd::new(stream, PollFlags::IN)], within) {
             Ok(ready) => return Ok(ready > 0),
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
