@@ -63,6 +63,9 @@ pub enum Expected {
     Either,
 }
 
+/// Names that never loaded are remembered up to this many, so that nobody fills the memory with them.
+const MOST_ATTEMPTS: usize = 1000;
+
 /// A name that this instance is changing, until it is dropped.
 struct Turn {
     shared: Arc<Shared>,
@@ -95,7 +98,7 @@ pub(super) async fn deploy(shared: Arc<Shared>, deploy: Deploy) -> Result<Functi
     note(&shared, |state| state.attempts.insert(text.clone(), attempt(Load::InProgress)));
     let outcome = try_and_keep(&shared, &database, &view, &name, version, new, change).await;
     note(&shared, |state| match &outcome {
-        Err(Stopped::NotLoaded(reason)) => {
+        Err(Stopped::NotLoaded(reason)) if existing.is_some() || state.attempts.len() < MOST_ATTEMPTS => {
             let reason = with_what_is_in_force(reason, existing);
             state.attempts.insert(text.clone(), attempt(Load::Failed(reason)));
         }
