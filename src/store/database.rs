@@ -22,11 +22,15 @@ use crate::catalogue::Content;
 /// How long one waits for a connection, or for another one's change.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a question may take: one who is stopped or cut off does not say so.
+/// How long an answer may take: one who is stopped or cut off does not say so. Nothing else goes on in the
+/// store meanwhile.
 const SHORT: Duration = Duration::from_secs(10);
 
-/// How long a change, or files on their way, may take.
-const LONG: Duration = Duration::from_secs(120);
+/// How long a change may take, which may have to wait for another instance's.
+const LONG: Duration = Duration::from_secs(30);
+
+/// The slowest connection on which files are carried, in bytes per second.
+const SLOWEST: u64 = 1 << 20;
 
 /// Where functions are kept.
 #[derive(Debug, Clone)]
@@ -81,9 +85,9 @@ macro_rules! both {
 
 /// A change: `true` at the end of the body commits it, anything else leaves all as it was.
 macro_rules! change {
-    ($database:expr, $transaction:ident => $body:expr) => {{
+    ($database:expr, $bytes:expr, $transaction:ident => $body:expr) => {{
         let committing = AtomicBool::new(false);
-        let outcome = both!($database, LONG, pool => {
+        let outcome = both!($database, LONG + carrying($bytes), pool => {
             let mut $transaction = pool.begin().await?;
             let changes = $body;
             if changes {
@@ -270,7 +274,7 @@ impl Database {
     pub(super) async fn load(&self) -> Result<(i64, Vec<Stored>), Trouble> {
         // In this order: what is newer than its number is only looked at once more.
         let generation = self.generation().await?;
-        let stored = both!(self, LONG, pool => {
+        let stored = both!(self, SHORT, pool => {
             let rows = sqlx::query("SELECT * FROM tabpy_versions ORDER BY name, version").fetch_all(pool).await?;
             let mut all = Vec::with_capacity(rows.len());
             for row in rows {
@@ -281,9 +285,9 @@ impl Database {
         Ok((generation, stored))
     }
 
-    /// The files of an object; `None` if they were deleted meanwhile.
-    pub(super) async fn object(&self, id: &str) -> Result<Option<Object>, Trouble> {
-        let files: BTreeMap<String, Bytes> = both!(self, LONG, pool => {
+    /// The files of an object of that size; `None` if they were deleted meanwhile.
+    pub(super) async fn object(&self, id: &str, size: u64) -> Result<Option<Object>, Trouble> {
+        let files: BTreeMap<String, Bytes> = both!(self, SHORT + carrying(size), pool => {
             let rows = sqlx::query("SELECT path, content FROM tabpy_files WHERE object = $1")
                 .bind(id.to_owned())
                 .fetch_all(pool)
@@ -305,7 +309,7 @@ impl Database {
         object: Option<&Object>,
         keep: u32,
     ) -> Result<(), Unchanged> {
-        let done = change!(self, transaction => {
+        let done = change!(self, object.map_or(0, Object::size), transaction => {
             raise!(transaction);
             let is_newest = current!(transaction, stored.name) == expected.map(i64::from);
             if is_newest {
@@ -324,7 +328,7 @@ impl Database {
 
     /// Changes what the newest version, which must be this one, says of itself.
     pub(super) async fn describe(&self, stored: &Stored) -> Result<(), Unchanged> {
-        let done = change!(self, transaction => {
+        let done = change!(self, 0, transaction => {
             raise!(transaction);
             let is_newest = current!(transaction, stored.name) == Some(i64::from(stored.version));
             if is_newest {
@@ -352,7 +356,7 @@ impl Database {
 
     /// Forgets a function with all its versions.
     pub(super) async fn remove(&self, name: &str, expected: u32) -> Result<(), Unchanged> {
-        let done = change!(self, transaction => {
+        let done = change!(self, 0, transaction => {
             raise!(transaction);
             let is_newest = current!(transaction, name) == Some(i64::from(expected));
             if is_newest {
@@ -372,7 +376,7 @@ impl Database {
         if all.is_empty() {
             return Ok(false);
         }
-        change!(self, transaction => {
+        change!(self, all.iter().filter_map(|(_, object)| object.as_ref()).map(Object::size).sum(), transaction => {
             raise!(transaction);
             let row = sqlx::query("SELECT generation FROM tabpy_generation").fetch_one(&mut *transaction).await?;
             let is_first = row.try_get::<i64, _>("generation")? == 1;
@@ -426,6 +430,10 @@ async fn in_time<T>(
     work: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
     tokio::time::timeout(patience, work).await.unwrap_or_else(|_| Err(no_answer()))
+}
+
+fn carrying(bytes: u64) -> Duration {
+    Duration::from_secs(bytes / SLOWEST)
 }
 
 fn no_answer() -> sqlx::Error {

@@ -114,7 +114,7 @@ async fn refresh(shared: &Arc<Shared>, database: &Database) -> Result<(), Troubl
             continue;
         }
         // One that is gone again by now is no longer in the next list.
-        if let Some(object) = database.object(id).await? {
+        if let Some(object) = database.object(id, stored.size).await? {
             shared.shelve(object).await?;
         }
     }
