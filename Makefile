@@ -23,8 +23,11 @@ export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
 NEXTEST_PROFILE ?= $(if $(CI),ci,default)
 export NEXTEST_PROFILE
 
+# The soak has been with the other tests.
+HOSTILE := cargo nextest run --locked --no-fail-fast --test hostile -E 'not test(=soak::soak)'
+
 .DEFAULT_GOAL := help
-.PHONY: help run test hostile check bench bench-parts fuzz image test-image prepare
+.PHONY: help run test hostile soak check bench bench-parts fuzz image test-image prepare
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-11s %s\n", $$1, $$2 }'
@@ -44,8 +47,13 @@ test: $(ENVIRONMENT) $(TABPY_ENVIRONMENT) $(TABLEAU_ENVIRONMENT) ## Run all test
 	    set -x; cargo test --locked $(if $(CI),--no-fail-fast); \
 	fi
 
-hostile: $(ENVIRONMENT) ## Run scripts that mean harm, sheltered from the machine (SOAK_SECONDS=60 adds a soak)
-	cargo nextest run --locked --no-fail-fast --test hostile $(if $(SOAK_SECONDS),--run-ignored all)
+hostile: $(ENVIRONMENT) ## Run the scripts that mean harm again, as an ordinary user and as on an older kernel, sheltered from the machine
+	@[ "$$(id -u)" != 0 ] || { set -x; HOSTILE_USER=65534 $(HOSTILE); }
+	HOSTILE_KERNEL=old $(HOSTILE)
+
+soak: $(ENVIRONMENT) $(TABPY_ENVIRONMENT) ## Harm at random beside good clients for SOAK_SECONDS=600, and SOAK_KILLS=1000 deployments cut short
+	SOAK_SECONDS=$(or $(SOAK_SECONDS),600) cargo nextest run --locked --test hostile -E 'test(=soak::soak)' --no-capture
+	SOAK_KILLS=$(or $(SOAK_KILLS),1000) cargo nextest run --locked --test store -E 'test(a_kill_at_any_moment)'
 
 check: $(ENVIRONMENT) $(TOOLS) ## Formatting, lints, files for platforms, and the licences, bans and sources of all dependencies
 	cargo fmt --check

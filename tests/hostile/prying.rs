@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use crate::arena::{Arena, PASSWORD, USER, USUAL};
+use crate::arena::{Arena, PASSWORD, USER, USUAL, is_on_an_older_kernel};
 use crate::support::Builder;
 
 /// A secret that is in the server's environment, and nowhere else.
@@ -26,6 +26,15 @@ fn confined() -> Option<Arena> {
         return None;
     }
     Arena::walled(USUAL, settings)
+}
+
+/// The same, where paths can be closed.
+fn confined_by_landlock() -> Option<Arena> {
+    if is_on_an_older_kernel() {
+        eprintln!("skipped: without Landlock a script reads and writes what its user may");
+        return None;
+    }
+    confined()
 }
 
 /// The words that a script may look for, written so that the script's own text does not hold them.
@@ -107,7 +116,7 @@ fn the_memory_and_descriptors_of_other_processes_are_closed() {
 
 #[test]
 fn files_of_the_server_are_out_of_reach_and_the_error_names_the_setting() {
-    let Some(arena) = confined() else { return };
+    let Some(arena) = confined_by_landlock() else { return };
     let server = arena.server();
     fs::write(server.path("state/precious"), "precious").unwrap();
     fs::write(server.path(".env"), "X=1\n").unwrap();
@@ -160,7 +169,7 @@ fn files_of_the_server_are_out_of_reach_and_the_error_names_the_setting() {
 /// A file without a name leaves nothing behind where it can be made.
 #[test]
 fn nothing_but_the_own_folder_can_be_written() {
-    let Some(arena) = confined() else { return };
+    let Some(arena) = confined_by_landlock() else { return };
     let mut open = Vec::new();
     let environment = format!("{}/.venv/lib", env!("CARGO_MANIFEST_DIR"));
     let state = arena.server().path("state").display().to_string();
@@ -198,7 +207,7 @@ fn paths_that_the_operator_allows_are_allowed() {
     );
     assert_eq!(arena.value(&format!("return open('{}', 'w').write('abc')", path("output/result"))), "3");
     let answer = arena.evaluate(&format!("open('{}', 'w')", path("shared/new")), serde_json::json!({}));
-    if std::env::var("HOSTILE_CONFINE").is_err() {
+    if std::env::var("HOSTILE_CONFINE").is_err() && !is_on_an_older_kernel() {
         assert_eq!(answer.status, 500, "a path for reading can be written");
     }
     fs::remove_file(arena.server().path("output/result")).unwrap();
@@ -211,7 +220,7 @@ fn a_worker_has_no_privileges() {
     let script = "return [line.split()[1].strip('0') for line in open('/proc/self/status') if line.startswith(('CapEff', 'CapPrm', 'CapInh', 'CapAmb', 'NoNewPrivs'))]";
     assert_eq!(arena.value(script), r#"["", "", "", "", "1"]"#);
     for script in [
-        "import os\nos.setuid(12345)\nreturn os.getuid()",
+        "import os\nos.setuid(12346)\nreturn os.getuid()",
         "import os\nos.chroot('/usr')",
         "import ctypes, tempfile\nif ctypes.CDLL(None).mount(b'none', tempfile.mkdtemp().encode(), b'tmpfs', 0, None): raise OSError('refused')",
         "import os\nos.setpriority(os.PRIO_PROCESS, 0, -10)",
