@@ -10,7 +10,7 @@ TOOLS := .venv-tools/.installed
 TABPY_ENVIRONMENT := .venv-tabpy/.installed-$(TABPY_VERSION)
 TABLEAU_ENVIRONMENT := .venv-tableau/.installed-$(TABLEAU_CLIENT_VERSION)
 # What a user might write instead, for the bench.
-FASTAPI_VERSIONS := fastapi==0.165.0 granian==2.8.7
+FASTAPI_VERSIONS := fastapi==0.165.0 granian==2.8.7 numpy
 FASTAPI_ENVIRONMENT := .venv-fastapi/.installed
 
 # How long each target is fuzzed.

@@ -39,7 +39,13 @@ pub(crate) fn deploy(server: &Server, product: Product, count: usize) -> Result<
         return Ok(());
     }
     if product == Product::Ours {
-        for number in 0..count {
+        // In its first moments it has no worker to try a function in, and says so.
+        let began = Instant::now();
+        while let Err(error) = put(server, 0) {
+            ensure!(began.elapsed() < Duration::from_secs(30), error);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        for number in 1..count {
             put(server, number)?;
         }
     } else {
