@@ -11,6 +11,7 @@ pub mod deploy;
 pub mod failure;
 mod given;
 pub mod healthcheck;
+mod heap;
 pub mod http;
 mod large_pages;
 pub mod memory;

@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 
 use crate::failure::Failure;
+use crate::heap;
 
 /// A body up to this size never waits. There are no more of them than connections.
 pub(super) const SMALL: usize = 64 << 10;
@@ -139,6 +140,7 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.bodies.give_back(self.bytes);
+        heap::freed(self.bytes);
     }
 }
 

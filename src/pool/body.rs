@@ -10,6 +10,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use crate::heap;
+
 pub enum Body {
     Whole(Bytes),
     Parts(Parts),
@@ -47,6 +49,12 @@ impl Parts {
 
     pub fn length(&self) -> usize {
         self.length
+    }
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        heap::freed(self.length);
     }
 }
 

@@ -49,6 +49,9 @@ impl Warden {
                 if Instant::now() >= next {
                     turn += 1;
                     warden.look(turn % IDLE_TURN == 0, &orders);
+                    if turn % IDLE_TURN == 0 {
+                        crate::heap::give_back();
+                    }
                     next = Instant::now() + PAUSE;
                 }
             }

@@ -385,8 +385,12 @@ pub fn each(workers: Workers, settings: impl Fn(Builder) -> Builder, acts: &[Act
 }
 
 /// What nothing but Landlock holds. docs/reliability.md has the same list, and the next one.
-const BY_LANDLOCK: [&str; 4] = [
+const BY_LANDLOCK: [&str; 8] = [
     "every process one by one",
+    "every number",
+    "every process stopped",
+    "every process told to end",
+    "from a detached child",
     "by the out-of-memory killer's score",
     "a file in /tmp",
     "the temporary folder renamed",

@@ -62,7 +62,7 @@ fn refused(wanted: &Confinement, scoped: bool) -> Rules {
 }
 
 /// Processes that a script has not started, as far as their numbers tell: those that are older than
-/// its worker.
+/// its worker. What the number of a younger one hits, a thread of the server even, only Landlock knows.
 struct Foreign {
     own: u32,
     protected: [u32; 2],
@@ -85,15 +85,13 @@ impl Foreign {
 
     fn refuse_signals(&self, rules: &mut Rules) {
         self.refuse_with_groups(rules, libc::SYS_kill, 0, &[]);
-        for call in [
-            libc::SYS_tkill,
-            libc::SYS_tgkill,
-            libc::SYS_rt_sigqueueinfo,
-            libc::SYS_rt_tgsigqueueinfo,
-            libc::SYS_pidfd_open,
-        ] {
+        for call in
+            [libc::SYS_tgkill, libc::SYS_rt_sigqueueinfo, libc::SYS_rt_tgsigqueueinfo, libc::SYS_pidfd_open]
+        {
             self.refuse(rules, call, 0, &[]);
         }
+        // The server's threads may be younger than the worker, and this does not ask whose they are.
+        rules.when(libc::SYS_tkill, &[]);
         // A filter cannot tell whose descriptor it is, and signals are sent for these events too.
         rules.when(libc::SYS_pidfd_send_signal, &[]);
         let (own, own_extended) = (libc::F_SETOWN.unsigned_abs(), F_SETOWN_EX);
