@@ -8,6 +8,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ENVIRONMENT := .venv/.installed
 TOOLS := .venv-tools/.installed
 TABPY_ENVIRONMENT := .venv-tabpy/.installed-$(TABPY_VERSION)
+CONTRACT_ENVIRONMENT := .venv-contract/.installed
+NODE_ENVIRONMENT := .venv-node/.installed
 TABLEAU_ENVIRONMENT := .venv-tableau/.installed-$(TABLEAU_CLIENT_VERSION)
 # What a user might write instead, for the bench.
 FASTAPI_VERSIONS := fastapi==0.165.0 granian==2.8.7 numpy
@@ -38,7 +40,7 @@ run: $(ENVIRONMENT) ## Build the server and start it on port 9004 (ARGS="--confi
 	cargo build --release --locked
 	VIRTUAL_ENV="$(CURDIR)/.venv" exec "$(TARGET)/release/tabpy-rs" $(ARGS)
 
-test: $(ENVIRONMENT) $(TABPY_ENVIRONMENT) $(TABLEAU_ENVIRONMENT) ## Run all tests, the comparison with a real TabPy included
+test: $(ENVIRONMENT) $(TABPY_ENVIRONMENT) $(TABLEAU_ENVIRONMENT) $(CONTRACT_ENVIRONMENT) $(NODE_ENVIRONMENT) ## Run all tests, the comparison with a real TabPy included
 	@scripts/proxies.sh
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	    set -x; cargo nextest run --locked; \
@@ -108,6 +110,16 @@ $(FASTAPI_ENVIRONMENT): Makefile | prepare
 
 $(TABPY_ENVIRONMENT): | prepare
 	scripts/environment.sh .venv-tabpy "$(PYTHON)" tabpy==$(TABPY_VERSION)
+	@touch $@
+
+# Tries what the description of the API allows, and what it does not.
+$(CONTRACT_ENVIRONMENT): Makefile | prepare
+	scripts/environment.sh .venv-contract "$(PYTHON)" schemathesis==4.32.5
+	@touch $@
+
+# newman runs the Postman collection, axe-core looks at pages as a screen reader must.
+$(NODE_ENVIRONMENT): Makefile
+	scripts/node.sh .venv-node newman@6.2.2 axe-core@4.14.1
 	@touch $@
 
 # Tableau's own client for its REST API, a witness in the tests of `connect`.

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The proxies that tests/edge puts before the server, the browser of tests/browser, and the PostgreSQL of tests/store. In CI they are
+# The proxies that tests/edge puts before the server, the browser of tests/browser, Prometheus' promtool, and the PostgreSQL of tests/store. In CI they are
 # installed; on somebody's own machine, where their packages would start services, it only says what is missing. Tests without their
 # proxy or browser are skipped; those without PostgreSQL fail.
 set -euo pipefail
 
 missing=()
-for program in nginx:nginx-light caddy:caddy haproxy:haproxy curl:curl openssl:openssl chromium:chromium chromedriver:chromium-driver; do
+for program in nginx:nginx-light caddy:caddy haproxy:haproxy curl:curl openssl:openssl chromium:chromium chromedriver:chromium-driver promtool:prometheus; do
     command -v "${program%%:*}" >/dev/null || PATH=$PATH:/usr/sbin command -v "${program%%:*}" >/dev/null ||
         missing+=("${program##*:}")
 done

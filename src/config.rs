@@ -222,7 +222,7 @@ impl Config {
                 bodies_bytes: sizing::for_bodies(machine.memory, max_request_bytes),
                 metrics_open: value("TABPY_METRICS_OPEN", &raw.tabpy_metrics_open).boolean(false)?,
                 gzip: value("TABPY_GZIP_ENABLE", &raw.tabpy_gzip_enable).boolean(true)?,
-                static_path: raw.tabpy_static_path.as_deref().map(std::path::absolute).transpose()?,
+                static_path: static_path(&raw, &mut warnings)?,
                 trust_proxy: value("TABPY_TRUST_PROXY", &raw.tabpy_trust_proxy).boolean(on_heroku)?,
             },
             evaluate: Evaluate {
@@ -254,6 +254,22 @@ impl Config {
 }
 
 /// Without these a server would be less safe than its operator believes.
+/// The folder of pages that stand in for the server's own; nothing where there is none.
+fn static_path(raw: &Raw, warnings: &mut Vec<String>) -> anyhow::Result<Option<PathBuf>> {
+    let Some(path) = raw.tabpy_static_path.as_deref().filter(|path| !path.is_empty()) else {
+        return Ok(None);
+    };
+    let path = std::path::absolute(path)?;
+    if path.join("index.html").is_file() {
+        return Ok(Some(path));
+    }
+    warnings.push(format!(
+        "TABPY_STATIC_PATH has no effect: there is no index.html in {}, so the server shows its own page",
+        path.display()
+    ));
+    Ok(None)
+}
+
 fn refuse_what_is_not_supported(sources: &Sources, raw: &Raw) -> anyhow::Result<()> {
     let protocol = Value::new(sources, "TABPY_TRANSFER_PROTOCOL", &raw.tabpy_transfer_protocol);
     match protocol.text().map(str::to_lowercase).as_deref() {

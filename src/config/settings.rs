@@ -45,7 +45,7 @@ pub const SETTINGS: &[Setting] = &[
         "the largest request, inflated",
     ),
     setting("TABPY_GZIP_ENABLE", "true", "gzip for requests and responses"),
-    not_yet("TABPY_STATIC_PATH", "", "a folder of your own pages"),
+    setting("TABPY_STATIC_PATH", "", "a folder of your own pages, with an index.html"),
     setting(
         "TABPY_TRUST_PROXY",
         "true when DYNO is set (Heroku), else false",

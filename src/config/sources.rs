@@ -338,11 +338,11 @@ mod tests {
 
     #[test]
     fn unknown_and_later_settings_are_warnings() {
-        let environment = pairs(&[("TABPY_PROT", "1"), ("TABPY_STATIC_PATH", "x"), ("OTHER", "x")]);
+        let environment = pairs(&[("TABPY_PROT", "1"), ("TABPY_KEY_FILE", "x"), ("OTHER", "x")]);
         let warnings = Sources::merge(&environment, &Pairs::new(), None).unwrap().warnings;
         assert_eq!(warnings.len(), 2);
         assert!(warnings[0].contains("TABPY_PROT") && warnings[0].contains("did you mean TABPY_PORT?"));
-        assert!(warnings[1].contains("TABPY_STATIC_PATH") && warnings[1].contains("not in force yet"));
+        assert!(warnings[1].contains("TABPY_KEY_FILE") && warnings[1].contains("not in force yet"));
     }
 
     #[test]

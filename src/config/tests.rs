@@ -181,12 +181,23 @@ fn log_details_are_on_for_anything_but_false() {
 }
 
 #[test]
-fn lists_and_relative_paths() {
+fn pages_need_an_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let config = load(&[("TABPY_STATIC_PATH", path)], false).unwrap();
+    assert!(config.http.static_path.is_none());
+    assert!(config.warnings.iter().any(|warning| warning.contains("there is no index.html")), "{config:?}");
+    std::fs::write(folder.path().join("index.html"), "").unwrap();
+    let config = load(&[("TABPY_STATIC_PATH", path)], false).unwrap();
+    assert_eq!(config.http.static_path.as_deref(), Some(folder.path()));
+}
+
+#[test]
+fn lists() {
     let config = load(
         &[
             ("TABPY_PRELOAD", "none"),
             ("TABPY_SCRIPT_ENV", "A, B"),
-            ("TABPY_STATIC_PATH", "pages"),
             ("A", "a"),
             ("C", "c"),
             ("LC_ALL", "C.UTF-8"),
@@ -199,6 +210,5 @@ fn lists_and_relative_paths() {
     assert!(config.python.preload.is_empty());
     let environment = [("A".to_owned(), "a".to_owned()), ("LC_ALL".to_owned(), "C.UTF-8".to_owned())];
     assert_eq!(config.python.environment, environment);
-    assert!(config.http.static_path.unwrap().is_absolute());
     assert_eq!(load(&[("TABPY_PRELOAD", "scipy.stats sklearn")], false).unwrap().python.preload.len(), 2);
 }

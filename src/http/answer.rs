@@ -106,12 +106,14 @@ pub(super) async fn not_found(request: HttpRequest) -> HttpResponse {
     refused(&Failure::new(404, "Not Found").info(format!("There is nothing at {}", request.path())))
 }
 
-pub(super) async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
-    refused(&Failure::new(405, "Method Not Allowed").info(format!(
+pub(super) fn method_not_allowed(request: &HttpRequest, allowed: &'static str) -> HttpResponse {
+    let mut response = refused(&Failure::new(405, "Method Not Allowed").info(format!(
         "{} does not take the method {}",
         request.path(),
         request.method()
-    )))
+    )));
+    response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(allowed));
+    response
 }
 
 fn builder(status: u16) -> HttpResponseBuilder {

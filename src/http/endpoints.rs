@@ -9,6 +9,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::answer::json;
+use super::openapi::schema::{
+    ChangeRefused, ChangedEndpoint, Destination, Endpoint, ErrorBody, NewEndpoint, Refused, StatusLine,
+};
 use super::service::Service;
 use super::{Handled, body, listing};
 use crate::failure::{Failure, write_json_string};
@@ -32,14 +35,31 @@ struct Given {
     should_update_version: Option<Value>,
 }
 
+/// All deployed functions by name.
+#[utoipa::path(
+    get, path = "/endpoints", tag = "endpoints", operation_id = "endpoints",
+    responses((status = 200, description = "By name", body = BTreeMap<String, Endpoint>), Refused)
+)]
 pub(super) async fn list(service: web::Data<Service>) -> HttpResponse {
     json(200, listing::endpoints(&service.store.view()))
 }
 
+/// Whether each deployed function has loaded.
+#[utoipa::path(
+    get, path = "/status", tag = "endpoints", operation_id = "status",
+    responses((status = 200, description = "By name", body = BTreeMap<String, StatusLine>), Refused)
+)]
 pub(super) async fn status(service: web::Data<Service>) -> HttpResponse {
     json(200, listing::status(&service.store.view()))
 }
 
+/// One deployed function.
+#[utoipa::path(
+    get, path = "/endpoints/{name}", tag = "endpoints", operation_id = "endpoint",
+    params(("name" = String, Path, description = "Of the function; letters, digits, underscores, hyphens and spaces", pattern = "^[a-zA-Z0-9 _-]+$", example = "sum")),
+    responses((status = 200, description = "The function", body = Endpoint), Refused,
+        (status = 404, description = "There is no such function", body = ErrorBody))
+)]
 pub(super) async fn one(name: web::Path<String>, service: web::Data<Service>) -> Handled {
     let view = service.store.view();
     let Some(function) = view.get(&name) else {
@@ -52,6 +72,11 @@ pub(super) async fn one(name: web::Path<String>, service: web::Data<Service>) ->
     Ok(json(200, body))
 }
 
+/// The folder in which TabPy's client leaves an archive before it posts its path.
+#[utoipa::path(
+    get, path = "/configurations/endpoint_upload_destination", tag = "endpoints", operation_id = "upload_destination",
+    responses((status = 200, description = "A folder of the server", body = Destination), Refused)
+)]
 pub(super) async fn upload_destination(service: web::Data<Service>) -> HttpResponse {
     let mut body = b"{\"path\": ".to_vec();
     write_json_string(&staging_folder(&service.state_path).to_string_lossy(), &mut body);
@@ -59,6 +84,12 @@ pub(super) async fn upload_destination(service: web::Data<Service>) -> HttpRespo
     json(200, body)
 }
 
+/// Deploys an archive from the upload folder, or an alias.
+#[utoipa::path(
+    post, path = "/endpoints", tag = "endpoints", operation_id = "add_endpoint",
+    request_body(content = NewEndpoint),
+    responses((status = 201, description = "It is deployed", body = BTreeMap<String, Endpoint>), ChangeRefused)
+)]
 pub(super) async fn add(request: HttpRequest, payload: web::Payload, service: web::Data<Service>) -> Handled {
     let given = read(&request, payload, &service).await?;
     let Some(name) = given.name.clone() else {
@@ -74,6 +105,13 @@ pub(super) async fn add(request: HttpRequest, payload: web::Payload, service: we
     Ok(json(201, listing::named_endpoint(&function.current)))
 }
 
+/// Deploys another version, or changes what is told of the current one.
+#[utoipa::path(
+    put, path = "/endpoints/{name}", tag = "endpoints", operation_id = "change_endpoint",
+    params(("name" = String, Path, description = "Of the function; letters, digits, underscores, hyphens and spaces", pattern = "^[a-zA-Z0-9 _-]+$", example = "sum")),
+    request_body(content = ChangedEndpoint),
+    responses((status = 200, description = "It is changed", body = BTreeMap<String, Endpoint>), ChangeRefused)
+)]
 pub(super) async fn change(
     request: HttpRequest,
     name: web::Path<String>,
@@ -90,6 +128,12 @@ pub(super) async fn change(
     Ok(json(200, listing::named_endpoint(&function.current)))
 }
 
+/// Removes a function with all its versions.
+#[utoipa::path(
+    delete, path = "/endpoints/{name}", tag = "endpoints", operation_id = "remove_endpoint",
+    params(("name" = String, Path, description = "Of the function; letters, digits, underscores, hyphens and spaces", pattern = "^[a-zA-Z0-9 _-]+$", example = "sum")),
+    responses((status = 204, description = "It is removed"), ChangeRefused)
+)]
 pub(super) async fn remove(
     request: HttpRequest,
     name: web::Path<String>,

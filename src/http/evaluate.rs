@@ -6,6 +6,7 @@ use actix_web::{HttpMessage as _, HttpRequest, web};
 use bytes::Bytes;
 
 use super::answer::Refusal;
+use super::openapi::schema::{BodyRefused, ErrorBody, Evaluate};
 use super::service::Service;
 use super::{Handled, answer, body, client, details};
 use crate::config::Timeout;
@@ -23,6 +24,15 @@ pub(super) struct Call {
     pub(super) body: Bytes,
 }
 
+/// Runs a script with columns of data. The answer is what it returns: as many values as rows, or one.
+#[utoipa::path(
+    post, path = "/evaluate", tag = "scripts", operation_id = "evaluate",
+    params(("TabPy-Details" = Option<String>, Header, nullable = false, example = "true", description = "true has the answer say in Server-Timing where the time went, and in TabPy-Output what was printed (base64)")),
+    request_body(content = Evaluate),
+    responses((status = 200, description = "What the script returned", body = serde_json::Value), BodyRefused,
+        (status = 404, description = "Scripts are switched off", body = ErrorBody),
+        (status = 500, description = "The script failed; info has the error", body = ErrorBody))
+)]
 pub(super) async fn evaluate(
     request: HttpRequest,
     payload: web::Payload,

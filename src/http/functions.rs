@@ -8,7 +8,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::json;
-use super::endpoints::user;
+use super::endpoints::{self, user};
+use super::openapi::schema::{
+    self, Archive, ChangeRefused, ErrorBody, FunctionList, FunctionVersions, Refused,
+};
 use super::service::Service;
 use super::{Handled, body, listing};
 use crate::failure::Failure;
@@ -30,6 +33,11 @@ struct Rollback {
     version: Option<String>,
 }
 
+/// All deployed functions, with their versions.
+#[utoipa::path(
+    get, path = "/functions", tag = "functions", operation_id = "functions",
+    responses((status = 200, description = "All of them", body = FunctionList), Refused)
+)]
 pub(super) async fn list(service: web::Data<Service>) -> HttpResponse {
     let view = service.store.view();
     let mut body = b"{\"functions\": [".to_vec();
@@ -43,12 +51,26 @@ pub(super) async fn list(service: web::Data<Service>) -> HttpResponse {
     json(200, body)
 }
 
+/// One deployed function, with its versions.
+#[utoipa::path(
+    get, path = "/functions/{name}", tag = "functions", operation_id = "function",
+    params(("name" = String, Path, description = "Of the function; letters, digits, underscores, hyphens and spaces", pattern = "^[a-zA-Z0-9 _-]+$", example = "add")),
+    responses((status = 200, description = "The function", body = schema::Function), Refused,
+        (status = 404, description = "There is no such function", body = ErrorBody))
+)]
 pub(super) async fn one(name: web::Path<String>, service: web::Data<Service>) -> Handled {
     let view = service.store.view();
     let function = view.get(&name).ok_or_else(|| missing(&name))?;
     Ok(answer(200, function, &service))
 }
 
+/// The versions of a function that are kept.
+#[utoipa::path(
+    get, path = "/functions/{name}/versions", tag = "functions", operation_id = "versions",
+    params(("name" = String, Path, description = "Of the function; letters, digits, underscores, hyphens and spaces", pattern = "^[a-zA-Z0-9 _-]+$", example = "add")),
+    responses((status = 200, description = "The newest first", body = FunctionVersions), Refused,
+        (status = 404, description = "There is no such function", body = ErrorBody))
+)]
 pub(super) async fn versions(name: web::Path<String>, service: web::Data<Service>) -> Handled {
     let view = service.store.view();
     let function = view.get(&name).ok_or_else(|| missing(&name))?;
@@ -60,6 +82,21 @@ pub(super) async fn versions(name: web::Path<String>, service: web::Data<Service
     Ok(json(200, body))
 }
 
+/// Deploys Python source, or a cloudpickle archive. It is tried before it replaces what works.
+#[utoipa::path(
+    put, path = "/functions/{name}", tag = "functions", operation_id = "deploy",
+    params(("name" = String, Path, description = "Of the function; letters, digits, underscores, hyphens and spaces", pattern = "^[a-zA-Z0-9 _-]+$", example = "add"),
+        ("function" = Option<String>, Query, nullable = false, description = "Which function of the source; without it the one called as the route says, or the only one"),
+        ("description" = Option<String>, Query, nullable = false),
+        ("public" = Option<bool>, Query, nullable = false),
+        ("schema" = Option<String>, Query, nullable = false, description = "JSON Schema of the arguments; it is shown, not checked"),
+        ("python" = Option<String>, Query, nullable = false, description = "Which Python made an archive, such as 3.11", pattern = r"^3\.\d+$", example = "3.11")),
+    request_body(
+        content((String = "text/x-python", example = "def add(x, y):\n    return [a + b for a, b in zip(x, y)]\n"), (Archive = "application/octet-stream")),
+        description = "Source in UTF-8, or an archive"),
+    responses((status = 200, description = "The next version is in force", body = schema::Function),
+        (status = 201, description = "A new function is in force", body = schema::Function), ChangeRefused)
+)]
 pub(super) async fn put(
     request: HttpRequest,
     name: web::Path<String>,
@@ -92,6 +129,13 @@ pub(super) async fn put(
     Ok(answer(status, &function, &service))
 }
 
+/// Puts an earlier version in force again.
+#[utoipa::path(
+    post, path = "/functions/{name}/rollback", tag = "functions", operation_id = "roll_back",
+    params(("name" = String, Path, description = "Of the function; letters, digits, underscores, hyphens and spaces", pattern = "^[a-zA-Z0-9 _-]+$", example = "add"),
+        ("version" = u32, Query, minimum = 1, description = "One that is kept", example = 1)),
+    responses((status = 200, description = "It is in force", body = schema::Function), ChangeRefused)
+)]
 pub(super) async fn roll_back(
     request: HttpRequest,
     name: web::Path<String>,
@@ -108,6 +152,21 @@ pub(super) async fn roll_back(
     let version = version.filter(|version| *version > 0).ok_or_else(refused)?;
     let function = service.store.roll_back(named(&name)?, version, user(&request)).await?;
     Ok(answer(200, &function, &service))
+}
+
+/// Removes a function with all its versions.
+#[utoipa::path(
+    delete, path = "/functions/{name}", tag = "functions", operation_id = "remove",
+    params(("name" = String, Path, description = "Of the function; letters, digits, underscores, hyphens and spaces", pattern = "^[a-zA-Z0-9 _-]+$", example = "add")),
+    responses((status = 204, description = "It is removed"), ChangeRefused)
+)]
+pub(super) async fn remove(
+    request: HttpRequest,
+    name: web::Path<String>,
+    payload: web::Payload,
+    service: web::Data<Service>,
+) -> Handled {
+    endpoints::remove(request, name, payload, service).await
 }
 
 fn answer(status: u16, function: &Function, service: &Service) -> HttpResponse {

@@ -9,6 +9,7 @@ use actix_web::{HttpResponse, web};
 
 use super::Handled;
 use super::answer::json;
+use super::openapi::schema::{Health, Refused};
 use super::service::Service;
 use crate::failure::Failure;
 
@@ -46,10 +47,20 @@ impl Watch {
     }
 }
 
+/// Whether the process lives. `/livez` is the same; both are open to everybody.
+#[utoipa::path(
+    get, path = "/healthz", tag = "server", operation_id = "alive", security(()),
+    responses((status = 200, description = "It lives", body = Health), Refused)
+)]
 pub(super) async fn alive() -> HttpResponse {
     json(200, "{\"status\": \"alive\"}")
 }
 
+/// Whether calls may come: workers are up, and the functions at hand. Open to everybody.
+#[utoipa::path(
+    get, path = "/readyz", tag = "server", operation_id = "ready", security(()),
+    responses((status = 200, description = "They may", body = Health), Refused)
+)]
 pub(super) async fn ready(service: web::Data<Service>) -> Handled {
     if service.stopping.load(Ordering::Relaxed) {
         return Err(Failure::new(503, "The server is stopping.").into());

@@ -3,12 +3,19 @@
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::openapi::schema::Refused;
 use super::service::Service;
 use super::{Handled, answer};
 use crate::failure::Failure;
 use crate::metrics::{CONTENT_TYPE, Levels, METRICS, Note, Point};
 
+/// Figures for Prometheus.
+#[utoipa::path(
+    get, path = "/metrics", tag = "server", operation_id = "metrics",
+    responses((status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"), Refused)
+)]
 pub(super) async fn text(service: web::Data<Service>) -> Handled {
     match METRICS.text(levels(service).await) {
         Ok(text) => Ok(HttpResponse::Ok().content_type(CONTENT_TYPE).body(text)),
@@ -20,8 +27,8 @@ pub(super) async fn text(service: web::Data<Service>) -> Handled {
 }
 
 /// What the page shows of the moment and of the minutes before.
-#[derive(Serialize)]
-struct Live {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Live {
     idle: usize,
     busy: usize,
     waiting: usize,
@@ -31,12 +38,17 @@ struct Live {
     errors: Vec<Note>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Ended {
     reason: &'static str,
     workers: u64,
 }
 
+/// What the page shows of the moment and of the minutes before.
+#[utoipa::path(
+    get, path = "/live", tag = "server", operation_id = "live",
+    responses((status = 200, description = "Times are in milliseconds, memory in bytes", body = Live), Refused)
+)]
 pub(super) async fn live(service: web::Data<Service>) -> Handled {
     let Levels { idle, busy, waiting, memory } = levels(service).await;
     let ended = METRICS.ends().into_iter().map(|(reason, workers)| Ended { reason, workers }).collect();

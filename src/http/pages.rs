@@ -55,7 +55,7 @@ pub(super) async fn index(request: HttpRequest, service: web::Data<Service>) -> 
     let packages = tokio::task::spawn_blocking(move || super::packages::installed(&python)).await;
     let page = Index::new(&request, &service, packages.unwrap_or_default());
     match page.render() {
-        Ok(page) => html(&request, page),
+        Ok(page) => html(&request, &page),
         Err(error) => {
             tracing::error!("the page could not be made: {error}");
             answer::refused(&Failure::new(500, "The page could not be made."))
@@ -63,7 +63,7 @@ pub(super) async fn index(request: HttpRequest, service: web::Data<Service>) -> 
     }
 }
 
-fn html(request: &HttpRequest, page: String) -> HttpResponse {
+pub(super) fn html(request: &HttpRequest, page: &str) -> HttpResponse {
     let response = HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
         .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))

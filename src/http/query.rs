@@ -8,6 +8,7 @@ use actix_web::{HttpRequest, web};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
+use super::openapi::schema::{BodyRefused, ErrorBody, Queried, Query};
 use super::service::Service;
 use super::{Handled, answer, body, evaluate};
 use crate::failure::Failure;
@@ -26,6 +27,16 @@ pub(super) struct Parameters {
     version: Option<String>,
 }
 
+/// Calls a deployed function.
+#[utoipa::path(
+    post, path = "/query/{name}", tag = "functions", operation_id = "query",
+    params(("name" = String, Path, description = "Of the function; letters, digits, underscores, hyphens and spaces", pattern = "^[a-zA-Z0-9 _-]+$", example = "add"),
+        ("version" = Option<u32>, Query, nullable = false, minimum = 1, description = "An earlier version; the current one if left out")),
+    request_body(content = Query),
+    responses((status = 200, description = "What the function returned", body = Queried), BodyRefused,
+        (status = 404, description = "There is no such function or version", body = ErrorBody),
+        (status = 500, description = "The function failed, or its result is no JSON", body = ErrorBody))
+)]
 pub(super) async fn query(
     request: HttpRequest,
     name: web::Path<String>,
@@ -47,6 +58,25 @@ pub(super) async fn query(
         response.headers_mut().insert(ETAG, tag);
     }
     Ok(response)
+}
+
+/// The same, as TabPy takes it, too: the body comes with a GET.
+#[utoipa::path(
+    get, path = "/query/{name}", tag = "functions", operation_id = "query_by_get",
+    params(("name" = String, Path, description = "Of the function; letters, digits, underscores, hyphens and spaces", pattern = "^[a-zA-Z0-9 _-]+$", example = "add"),
+        ("version" = Option<u32>, Query, nullable = false, minimum = 1, description = "An earlier version; the current one if left out")),
+    request_body(content = Query),
+    responses((status = 200, description = "What the function returned", body = Queried), BodyRefused,
+        (status = 404, description = "There is no such function or version", body = ErrorBody),
+        (status = 500, description = "The function failed, or its result is no JSON", body = ErrorBody))
+)]
+pub(super) async fn query_by_get(
+    request: HttpRequest,
+    name: web::Path<String>,
+    payload: web::Payload,
+    service: web::Data<Service>,
+) -> Handled {
+    query(request, name, payload, service).await
 }
 
 /// The version that is asked for; 0 where none is.

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use super::answer::json;
 use super::bodies::Bodies;
 use super::health::Watch;
+use super::openapi::schema::{Refused, ServerInfo};
 use crate::config::{Config, Timeout};
 use crate::credentials::Credentials;
 use crate::failure::write_json_string;
@@ -48,6 +49,7 @@ pub struct Service {
     pub(super) most_workers: usize,
     pub(super) worker_memory_bytes: u64,
     pub(super) state_path: PathBuf,
+    pub(super) static_path: Option<PathBuf>,
     pub(super) gzip: bool,
     pub(super) max_request_bytes: usize,
     pub(super) bodies: Arc<Bodies>,
@@ -102,6 +104,7 @@ impl Service {
             name: service.name.clone(),
             subdirectory: service.subdirectory.clone(),
             state_path: service.state_path.clone(),
+            static_path: config.http.static_path.clone(),
             gzip: config.http.gzip,
             max_request_bytes: config.http.max_request_bytes,
             bodies: Bodies::new(config.http.bodies_bytes, config.evaluate.timeout.duration),
@@ -152,7 +155,7 @@ impl Service {
     }
 
     pub(super) fn is_page(&self, path: &str) -> bool {
-        self.below(path).is_some_and(|path| matches!(path, "/" | "/index.html"))
+        self.below(path).is_some_and(|path| matches!(path, "/" | "/index.html" | "/server"))
     }
 
     pub(super) fn allows_origin(&self, origin: &str) -> bool {
@@ -169,6 +172,11 @@ impl Service {
     }
 }
 
+/// What the server is, as Tableau asks before anything else.
+#[utoipa::path(
+    get, path = "/info", tag = "server", operation_id = "info",
+    responses((status = 200, description = "Name, version and features", body = ServerInfo), Refused)
+)]
 pub(super) async fn info(service: web::Data<Service>) -> HttpResponse {
     json(200, service.info.clone())
 }

@@ -31,7 +31,7 @@ struct Slot {
 }
 
 /// One slot as it is drawn; milliseconds.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
 pub struct Point {
     /// Seconds before now at which the slot began.
     pub age: u64,
@@ -42,7 +42,7 @@ pub struct Point {
 }
 
 /// An error, without anything of the script or its data.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
 pub struct Note {
     /// Seconds since 1970.
     pub at: u64,

@@ -1,6 +1,9 @@
 //! `/metrics` and `/live`: what operators look at, whom they tell it, and what they never tell.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -83,4 +86,50 @@ fn figures_ask_for_credentials_unless_metrics_are_open() {
         assert_eq!(server.send(&Request::get("/live")).status, 401);
         assert_eq!(server.send(&Request::post("/metrics", "").login("ann", "secret")).status, 405);
     }
+}
+
+#[test]
+fn prometheus_own_tool_finds_nothing_to_complain_of() {
+    let text = busy_server().get("/metrics").text();
+    let tool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut tool) = tool else {
+        assert!(std::env::var_os("CI").is_none(), "promtool is missing; `make test` installs it");
+        eprintln!("SKIPPED: promtool is missing");
+        return;
+    };
+    tool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = tool.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.trim().is_empty(), "{said}");
+}
+
+/// Words that begin with `tabpy_`, without what Prometheus puts behind a histogram's name.
+fn names_in(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    let names = words.filter(|word| word.starts_with("tabpy_"));
+    names
+        .map(|name| {
+            ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name)
+        })
+        .collect()
+}
+
+#[test]
+fn the_documents_name_the_figures_that_there_are() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let page = std::fs::read_to_string(docs.join("metrics.md")).unwrap();
+    let dashboard = std::fs::read_to_string(docs.join("grafana-dashboard.json")).unwrap();
+    let told = busy_server().get("/metrics").text();
+    let shown: BTreeSet<&str> =
+        told.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    assert!(shown.len() > 5, "{shown:?}");
+    let explained = names_in(&page);
+    assert!(shown.is_subset(&explained), "metrics.md lacks {:?}", shown.difference(&explained));
+    let drawn = names_in(&dashboard);
+    assert!(drawn.is_subset(&explained), "the dashboard draws {:?}", drawn.difference(&explained));
 }

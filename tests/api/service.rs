@@ -49,6 +49,34 @@ fn the_state_file_names_the_service() {
 }
 
 #[test]
+fn own_pages_stand_where_the_servers_page_does() {
+    let server = Server::builder()
+        .file("index.html", "<h1>Ours</h1>")
+        .file("logo.svg", "<svg/>")
+        .file(".hidden", "x")
+        .env("TABPY_STATIC_PATH", ".")
+        .start()
+        .ready();
+    for path in ["/", "/index.html"] {
+        assert_eq!(server.get(path).text(), "<h1>Ours</h1>", "{path}");
+    }
+    assert_eq!(server.get("/logo.svg").header("Content-Type"), Some("image/svg+xml"));
+    assert!(server.get("/server").text().contains("Connect Tableau"));
+    for path in ["/.hidden", "/none.html", "/..%2f..%2fetc/passwd", "/../etc/passwd", "/state/"] {
+        server.get(path).error(404);
+    }
+    server.post("/logo.svg", "x").error(404);
+    server.get("/status").is(200, "{}");
+    let guarded = Server::builder()
+        .file("index.html", "<h1>Ours</h1>")
+        .env("TABPY_STATIC_PATH", ".")
+        .env("TABPY_USERNAME", "ann")
+        .env("TABPY_PASSWORD", "secret")
+        .start();
+    guarded.get("/").error(401);
+}
+
+#[test]
 fn a_subdirectory_prefixes_every_route() {
     let state = "[Service Info]\nName = T\nDescription = \nCreation Time = 0\nSubdirectory = python/one\n";
     let server = Server::builder().state_ini(state).start_under("/python/one");

@@ -1,4 +1,5 @@
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -151,7 +152,61 @@ fn charts_move_and_errors_are_listed() {
     assert!(errors.contains("line 1") && !errors.contains("secret"), "{errors}");
     let after = browser.run("return document.querySelector('#charts polyline').getAttribute('points')");
     assert_ne!(before, after);
+    browser.run("document.querySelector('#live').scrollIntoView({behavior: 'instant'})");
     browser.picture("live");
+}
+
+/// By the rules that axe-core checks, in both colour schemes, with everything that the page can show.
+#[test]
+fn axe_finds_nothing() {
+    let axe = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv-node/node_modules/axe-core/axe.min.js");
+    let axe = std::fs::read_to_string(&axe).expect("axe-core is missing: make test creates it");
+    let server = server();
+    for dark in [false, true] {
+        let Some(browser) = Browser::start(1200, dark) else { return };
+        sign_in(&browser, &server);
+        browser.click("#try-form button[type=submit]");
+        browser.wait_for_text("#charts", "Memory");
+        for path in ["/", "/docs"] {
+            if path != "/" {
+                browser.open(&format!("http://localhost:{}{path}", server.port()));
+            }
+            browser.run(&axe);
+            let found = browser.run(
+                "return axe.run().then(r => r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html).slice(0, 3).join(' ')))",
+            );
+            assert_eq!(found, json!([]), "{path}, dark: {dark}");
+            assert_eq!(browser.complaints(), [""; 0]);
+        }
+        browser.picture(if dark { "docs-dark" } else { "docs" });
+    }
+}
+
+/// Calls of `return 1` in a second and a half.
+fn calls(server: &Server) -> usize {
+    let mut connection = server.connect();
+    let request = Request::evaluate("return 1", &json!({})).login("ann", "secret");
+    let begin = Instant::now();
+    let mut calls = 0;
+    while begin.elapsed() < Duration::from_millis(1500) {
+        connection.send(&request).is(200, "1");
+        calls += 1;
+    }
+    calls
+}
+
+#[test]
+fn scripts_run_beside_an_open_page() {
+    let server = server();
+    let Some(browser) = Browser::start(1200, false) else { return };
+    browser.open("about:blank");
+    let before = calls(&server);
+    sign_in(&browser, &server);
+    browser.wait_for_text("#charts", "Memory");
+    std::thread::sleep(Duration::from_secs(1));
+    let beside = calls(&server);
+    eprintln!("figures: calls in 1.5 s without the page {before}, while it is open {beside}");
+    assert!(beside > 0);
 }
 
 #[test]
