@@ -14,5 +14,11 @@ if ! npm --version >/dev/null 2>&1; then
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm
 fi
+# Node.js brings its own list of authorities; a company's stands in the system's.
+system=/etc/ssl/certs/ca-certificates.crt
+if [ -z "${NODE_EXTRA_CA_CERTS:-}" ] && [ -f "$system" ]; then
+    export NODE_EXTRA_CA_CERTS=$system
+fi
 mkdir -p "$folder"
-npm install --prefix "$folder" --no-save --no-audit --no-fund --loglevel=error "$@"
+npm install --prefix "$folder" --no-save --no-audit --no-fund --loglevel=error \
+    --fetch-retries=2 --fetch-timeout=60000 "$@"
