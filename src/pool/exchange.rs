@@ -61,11 +61,12 @@ impl Worker {
         let (wire, output) = self.watched().map_err(|_| Lost::BeforeItBegan)?;
         // What came after the last answer was printed by what that script left behind.
         Printed::left_behind(number, limits.script_output_bytes).drain(output);
+        let body_length = job.body.len();
         let request = Request {
             task: job.task,
             id,
             name_length: u32::try_from(job.name.len()).unwrap_or(0),
-            body_length: job.body.len() as u64,
+            body_length: body_length as u64,
             generation: job.generation,
             version: job.version,
         };
@@ -86,6 +87,13 @@ impl Worker {
             printed.keep();
         }
         let received = receive(wire, output, &mut printed, limits.max_response_bytes, in_parts).await;
+        if let Err(error) = &received
+            && error.kind() == ErrorKind::ConnectionReset
+            && job.body.len() == body_length
+        {
+            // The kernel says so where bytes were left unread: the request was never whole on the other side.
+            return Err(Lost::BeforeItBegan);
+        }
         // What was printed before the reply is in the pipe by now.
         printed.drain(output);
         let output = printed.kept();

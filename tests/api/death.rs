@@ -2,6 +2,7 @@
 //! next call notice nothing.
 
 use std::thread;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -145,4 +146,21 @@ fn threads_left_behind_do_not_answer_for_others() {
     }
     thread::sleep(std::time::Duration::from_millis(500));
     server.still_works();
+}
+
+/// Whatever ends a worker that is idle, its next request does not pay for it: it was never read.
+#[test]
+fn a_request_that_a_killed_worker_never_read_goes_to_another_one() {
+    let server = Server::builder().env("TABPY_WORKERS", 1).env("TABPY_MAX_WORKERS", 1).start().ready();
+    let mut connection = server.connect();
+    let request = Request::evaluate("import os\nreturn os.getpid()", &json!({}));
+    for _ in 0..20 {
+        let pid: i32 = connection.send(&request).text().parse().unwrap();
+        // It has answered; a moment later it waits for its next request.
+        thread::sleep(Duration::from_millis(20));
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        let answer = connection.send(&request);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
 }
