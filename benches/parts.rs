@@ -100,8 +100,7 @@ fn write(criterion: &mut Criterion) {
 }
 
 fn wire(criterion: &mut Criterion) {
-    let request =
-        Request { task: Task::Evaluate, id: 7, generation: 3, version: 0, name_length: 0, body_length: 100 };
+    let request = Request::plain(Task::Evaluate, 7, 100);
     criterion.bench_function("wire/request", |bencher| {
         bencher.iter(|| Request::decode(&black_box(request).encode()));
     });

@@ -15,9 +15,9 @@ mod process;
 mod starter;
 mod tree;
 mod trial;
+mod waiting;
 mod warden;
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::ThreadId;
@@ -34,19 +34,14 @@ use body::Parts;
 pub use folder::Folders;
 use lease::Lease;
 use process::Worker;
+use waiting::Waiting;
 pub use warden::Allowance;
 use warden::Warden;
 
 const GARBLED: &str = "The script wrote to a descriptor of the server's, so its Python process was ended.";
 
-/// Nobody is passed over who has waited longer than this.
-const HARDLY: Duration = Duration::from_millis(2);
-
 /// A request that has spent all but this part of its time in the queue is not begun any more.
 const LAST_MOMENT: u32 = 50;
-
-/// How many of those who wait are looked at.
-const NEAR: usize = 16;
 
 /// How many workers there are and what they may cost.
 #[derive(Debug, Clone)]
@@ -159,13 +154,14 @@ struct Shared {
     warden: Arc<Warden>,
     /// Functions that may be tried at once.
     trials: Semaphore,
+    processors: usize,
 }
 
 #[derive(Default)]
 struct State {
     /// The most recently used one last.
     idle: Vec<Worker>,
-    waiting: VecDeque<Waiter>,
+    waiting: Waiting,
     /// Whether the starter looks at those who wait.
     looked_after: bool,
     /// Workers that exist, and those that are being started.
@@ -179,15 +175,6 @@ struct State {
     /// Why the last start failed, until one succeeds.
     start_error: Option<String>,
     failed_at: Option<Instant>,
-}
-
-struct Waiter {
-    since: Instant,
-    /// How often the starter has found it waiting.
-    looks: u32,
-    /// Whose runtime waits.
-    thread: ThreadId,
-    turn: oneshot::Sender<Lease>,
 }
 
 /// A moment of the pool, for probes and pages.
@@ -208,7 +195,9 @@ impl Pool {
         let workers = start.limits.workers;
         let warden = Warden::start(start.limits.allowance, starter.clone())?;
         let trials = Semaphore::new(trial::AT_ONCE);
-        let shared = Arc::new(Shared { start, state: Mutex::new(State::default()), starter, warden, trials });
+        let state = Mutex::new(State::default());
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let shared = Arc::new(Shared { start, state, starter, warden, trials, processors });
         starter::run(Arc::downgrade(&shared), orders)?;
         for _ in 0..workers {
             shared.order_start(Duration::ZERO);
@@ -313,13 +302,15 @@ impl Pool {
                 return Err(Trouble::Stopping);
             }
             if let Some(worker) = state.take_idle() {
+                let busy = state.alive - state.idle.len();
                 drop(state);
-                return Ok(Lease::new(worker, Arc::clone(&self.shared)));
+                let lease = Lease::new(worker, Arc::clone(&self.shared));
+                return Ok(lease.staying_awake(busy <= self.shared.processors));
             }
             let queue_size = self.shared.start.limits.queue_size;
             if state.waiting.len() >= queue_size {
                 // Clients that went away left their places behind.
-                state.waiting.retain(|waiter| !waiter.turn.is_closed());
+                state.waiting.forget_closed();
                 if state.waiting.len() >= queue_size {
                     return Err(Trouble::QueueFull { queue_size });
                 }
@@ -330,8 +321,7 @@ impl Pool {
                 state.looked_after = true;
                 let _ = self.shared.starter.send(starter::Order::Look);
             }
-            let thread = std::thread::current().id();
-            state.waiting.push_back(Waiter { since: Instant::now(), looks: 0, thread, turn });
+            state.waiting.join(turn);
             mine
         };
         turn.await.map_err(|_| Trouble::Stopping)
@@ -339,25 +329,20 @@ impl Pool {
 }
 
 impl State {
-    /// The most recently used worker, rather one whose socket this thread's runtime already watches.
+    /// The most recently used worker of those that this thread's runtime watches; else the one that the others
+    /// miss least.
     fn take_idle(&mut self) -> Option<Worker> {
         let here = std::thread::current().id();
-        match self.idle.iter().rposition(|worker| worker.is_at_home(here)) {
-            Some(place) => Some(self.idle.remove(place)),
-            None => self.idle.pop(),
-        }
+        let own = self.idle.iter().rposition(|worker| worker.line == Some(here));
+        let place = own.or_else(|| (!self.idle.is_empty()).then_some(0))?;
+        let mut worker = self.idle.remove(place);
+        self.move_to(&mut worker, here);
+        Some(worker)
     }
 
-    /// Who has waited longest; but among those who have hardly waited, rather one whose runtime
-    /// watches the worker already, since moving it costs more than a tiny call.
-    fn next_waiter(&mut self, worker: &Worker) -> Option<Waiter> {
-        let oldest = self.waiting.front()?;
-        let hardly_waited = oldest.since.elapsed() < HARDLY;
-        let mut near = self.waiting.iter().take(NEAR);
-        match near.position(|waiter| worker.is_at_home(waiter.thread)).filter(|_| hardly_waited) {
-            Some(place) => self.waiting.remove(place),
-            None => self.waiting.pop_front(),
-        }
+    fn move_to(&mut self, worker: &mut Worker, line: ThreadId) {
+        self.waiting.moves(worker.line, Some(line));
+        worker.line = Some(line);
     }
 }
 
@@ -376,8 +361,11 @@ impl Shared {
                 if state.stopping || worker.has_ended() {
                     break;
                 }
-                match state.next_waiter(&worker) {
-                    Some(waiter) => waiter,
+                match state.waiting.next(worker.line) {
+                    Some((waiter, line)) => {
+                        state.move_to(&mut worker, line);
+                        waiter
+                    }
                     None => {
                         worker.rested = Instant::now();
                         state.idle.push(worker);
@@ -411,9 +399,11 @@ impl Shared {
     /// Ends a worker, and orders another one where the pool would be too small without it.
     fn bury(&self, worker: Worker, reason: Ended) {
         METRICS.ended(reason);
+        let line = worker.line;
         drop(worker);
         let replace = {
             let mut state = self.lock();
+            state.waiting.moves(line, None);
             state.alive -= 1;
             !state.stopping && state.alive + state.starting < self.start.limits.workers
         };

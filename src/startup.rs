@@ -33,7 +33,9 @@ const HEADERS: Duration = Duration::from_secs(15);
 /// connection that is made while the listener closes would be lost.
 const NOTICE: Duration = Duration::from_secs(5);
 
-/// More threads than this only take turns: a front thread answers tens of thousands of calls a second.
+/// Processors for each thread of the front, which answers tens of thousands of calls a second; the others are for the workers.
+const PROCESSORS_FOR_FRONT_THREAD: usize = 2;
+
 const MOST_FRONT_THREADS: usize = 4;
 
 /// A server that is bound and answers.
@@ -103,7 +105,8 @@ impl Application {
         let service = Arc::new(Service::new(config, admission, pool, store, generation)?);
         watch_password_file(&service)?;
         let for_threads = Arc::clone(&service);
-        let threads = std::thread::available_parallelism().map_or(2, usize::from).min(MOST_FRONT_THREADS);
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = (processors / PROCESSORS_FOR_FRONT_THREAD).clamp(1, MOST_FRONT_THREADS);
         let mut server = HttpServer::new(move || http::application(&for_threads))
             .workers(threads)
             .keep_alive(KEEP_ALIVE)

@@ -5,13 +5,16 @@
 use std::path::PathBuf;
 
 /// Raised whenever the layout below changes: front and worker must agree.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// Bytes of the header of a request and of a reply.
 pub const HEADER: usize = 40;
 
 const REQUEST_MAGIC: u32 = u32::from_be_bytes(*b"tpRQ");
 const REPLY_MAGIC: u32 = u32::from_be_bytes(*b"tpRP");
+
+/// Beside the number of the task.
+const STAY_AWAKE: u32 = 1 << 31;
 
 /// What a worker is asked to do with the body that follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +43,8 @@ pub struct Request {
     pub generation: u64,
     /// The version of the function that is asked for; 0 for the current one.
     pub version: u32,
+    /// Whether the worker may wait awake for the next request: no more are busy than there are processors.
+    pub stay_awake: bool,
 }
 
 /// The header before a reply's body.
@@ -166,7 +171,8 @@ impl Request {
         };
         let mut header = [0; HEADER];
         header[0..4].copy_from_slice(&REQUEST_MAGIC.to_le_bytes());
-        header[4..8].copy_from_slice(&task.to_le_bytes());
+        let flags = if self.stay_awake { STAY_AWAKE } else { 0 };
+        header[4..8].copy_from_slice(&(task | flags).to_le_bytes());
         header[8..16].copy_from_slice(&self.id.to_le_bytes());
         header[16..24].copy_from_slice(&self.body_length.to_le_bytes());
         header[24..28].copy_from_slice(&self.name_length.to_le_bytes());
@@ -179,7 +185,8 @@ impl Request {
         if number32(header, 0) != REQUEST_MAGIC {
             return Err(BrokenWire);
         }
-        let task = match number32(header, 4) {
+        let task_and_flags = number32(header, 4);
+        let task = match task_and_flags & !STAY_AWAKE {
             1 => Task::Setup,
             2 => Task::Evaluate,
             3 => Task::Query,
@@ -193,12 +200,13 @@ impl Request {
             body_length: number64(header, 16),
             generation: number64(header, 28),
             version: number32(header, 36),
+            stay_awake: task_and_flags & STAY_AWAKE != 0,
         })
     }
 
     /// Words to a worker that is not for any function.
     pub fn plain(task: Task, id: u64, body_length: u64) -> Self {
-        Self { task, id, name_length: 0, body_length, generation: 0, version: 0 }
+        Self { task, id, name_length: 0, body_length, generation: 0, version: 0, stay_awake: false }
     }
 }
 
@@ -261,10 +269,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_header_comes_back_as_it_went(id: u64, name_length: u32, body_length: u64, generation: u64, version: u32, status in 200u16..600, rows_in: u32, rows_out: u32, fits: bool, last: bool) {
+        fn a_header_comes_back_as_it_went(id: u64, name_length: u32, body_length: u64, generation: u64, version: u32, stay_awake: bool, status in 200u16..600, rows_in: u32, rows_out: u32, fits: bool, last: bool) {
             let reply = Reply { id, status, rows_in, rows_out, fits, last, body_length };
             prop_assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
-            let request = Request { task: Task::Query, id, name_length, body_length, generation, version };
+            let request = Request { task: Task::Query, id, name_length, body_length, generation, version, stay_awake };
             prop_assert_eq!(Request::decode(&request.encode()), Ok(request));
         }
 

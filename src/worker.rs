@@ -3,8 +3,10 @@
 //! at a clock; and it says goodbye when a script has left what the next one must not meet.
 
 mod confine;
+mod eager;
 mod forker;
 mod limits;
+mod precedence;
 
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,6 +16,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 pub(crate) use confine::hide_memory;
+use eager::Eager;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::large_pages;
@@ -107,14 +110,19 @@ fn serve(
     let kept_buffer = setup.kept_bytes().max(KEPT_BUFFER);
     let mut buffer = Vec::with_capacity(FIRST_READ);
     let mut keeps = false;
+    let mut eager = Eager::default();
+    let mut stay_awake = false;
     loop {
         if keeps && !is_readable(stream, Some(&IDLE))? {
             buffer = Vec::with_capacity(FIRST_READ);
             interpreter.rest();
         }
         // A reader that blocks would also be woken when the front has read the answer.
-        is_readable(stream, None)?;
+        if !(stay_awake && eager.comes_soon(stream)?) {
+            is_readable(stream, None)?;
+        }
         let Some(request) = read_frame(stream, &mut buffer)? else { return Ok(()) };
+        stay_awake = request.stay_awake;
         let reply = |outcome, body: &[u8]| {
             if rustix::process::getpid() != this {
                 // A copy that the script made of its process has no business on the wire.
@@ -216,6 +224,7 @@ fn leave_the_server() -> io::Result<()> {
     // Where memory runs out, the kernel is to choose what can be replaced in milliseconds. One that
     // does not take this chooses by size, which is mostly the same.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+    precedence::yield_to_the_server();
     rustix::thread::set_name(c"tabpy-worker")?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `POST /evaluate`: the body goes to a worker as it came, and the worker's answer goes back as it is.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::{HttpMessage as _, HttpRequest, web};
@@ -70,6 +71,10 @@ pub(super) async fn work(
     let deadline = Instant::now() + timeout.duration;
     let Call { task, name, version, body } = call;
     let generation = service.generation();
+    if let Some(record) = request.extensions_mut().get_mut::<Record>() {
+        let route = if task == Task::Query { &service.query_route } else { &service.evaluate_route };
+        record.route = Some(Arc::clone(route));
+    }
     let running = service.pool.run(Job {
         task,
         name,

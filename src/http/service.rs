@@ -44,6 +44,9 @@ pub struct Service {
     pub(super) started: Instant,
     pub(super) name: String,
     pub(super) subdirectory: String,
+    /// The patterns under which calls are counted.
+    pub(super) evaluate_route: Arc<str>,
+    pub(super) query_route: Arc<str>,
     /// The executable whose packages scripts see.
     pub(super) python: PathBuf,
     pub(super) most_workers: usize,
@@ -103,6 +106,8 @@ impl Service {
             watch: Watch::default(),
             name: service.name.clone(),
             subdirectory: service.subdirectory.clone(),
+            evaluate_route: format!("{}/evaluate", service.subdirectory).into(),
+            query_route: format!("{}/query/{{name}}", service.subdirectory).into(),
             state_path: service.state_path.clone(),
             static_path: config.http.static_path.clone(),
             gzip: config.http.gzip,

@@ -29,9 +29,18 @@ impl Wire {
 
     /// Appends what has come to the spare room of a buffer; nothing is the end.
     pub(super) fn try_read(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        self.0.try_io(Interest::READABLE, |stream| {
-            Ok(rustix::io::read(stream, rustix::buffer::spare_capacity(buffer))?)
-        })
+        let mut read = None;
+        let outcome = self.0.try_io(Interest::READABLE, |stream| {
+            let room = buffer.capacity() - buffer.len();
+            let length = rustix::io::read(stream, rustix::buffer::spare_capacity(buffer))?;
+            if length > 0 && length < room {
+                // That was all there is, which another read would only confirm.
+                read = Some(length);
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            Ok(length)
+        });
+        read.map_or(outcome, Ok)
     }
 
     pub(super) async fn write_all(&self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {

@@ -53,7 +53,12 @@ pub(super) enum Lost {
 }
 
 impl Worker {
-    pub(super) async fn exchange(&mut self, job: &mut Job, limits: &Limits) -> Result<Done, Lost> {
+    pub(super) async fn exchange(
+        &mut self,
+        job: &mut Job,
+        limits: &Limits,
+        stay_awake: bool,
+    ) -> Result<Done, Lost> {
         self.served += 1;
         let id = unguessable(self.number, self.served);
         let last = std::mem::replace(&mut self.last_id, id);
@@ -69,6 +74,7 @@ impl Worker {
             body_length: body_length as u64,
             generation: job.generation,
             version: job.version,
+            stay_awake,
         };
         // An idle worker has nothing to say but that it ends; what a script left on the wire would else
         // be taken for this job's reply.

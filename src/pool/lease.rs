@@ -15,6 +15,8 @@ use crate::metrics::Ended;
 pub(super) struct Lease {
     worker: Option<Worker>,
     shared: Arc<Shared>,
+    /// Whether the worker may wait awake for what comes next.
+    stay_awake: bool,
     /// Whether the worker is in the middle of something.
     working: bool,
     /// Why it is ended, if it is dropped in the middle of that.
@@ -23,7 +25,13 @@ pub(super) struct Lease {
 
 impl Lease {
     pub(super) fn new(worker: Worker, shared: Arc<Shared>) -> Self {
-        Self { worker: Some(worker), shared, working: false, reason: Ended::Stopped }
+        Self { worker: Some(worker), shared, stay_awake: false, working: false, reason: Ended::Stopped }
+    }
+
+    /// The worker may wait awake for what comes next, as there are processors to spare.
+    pub(super) fn staying_awake(mut self, stay_awake: bool) -> Self {
+        self.stay_awake = stay_awake;
+        self
     }
 
     pub(super) fn number(&self) -> u64 {
@@ -39,7 +47,7 @@ impl Lease {
         let Some(worker) = self.worker.as_mut() else { return Err(Lost::BeforeItBegan) };
         self.working = true;
         worker.next_turn();
-        let done = match worker.exchange(job, &self.shared.start.limits).await {
+        let done = match worker.exchange(job, &self.shared.start.limits, self.stay_awake).await {
             Ok(done) => done,
             Err(lost) => {
                 self.reason = match lost {

@@ -35,6 +35,8 @@ pub(super) struct Worker {
     pub(super) last_id: u64,
     /// When it became idle.
     pub(super) rested: Instant,
+    /// Whose line it last served; see [`super::waiting`].
+    pub(super) line: Option<ThreadId>,
     channel: Channel,
     process: Process,
     /// What it takes is measured while it is busy.
@@ -91,6 +93,7 @@ impl Worker {
             served: 0,
             last_id: super::exchange::unguessable(number, 0),
             rested: Instant::now(),
+            line: None,
             channel,
             process: Process::Unborn,
             watch: None,
@@ -179,14 +182,10 @@ impl Worker {
         self.watch.as_ref().is_some_and(|watch| watch.verdict().is_some())
     }
 
-    pub(super) fn is_at_home(&self, here: ThreadId) -> bool {
-        matches!(&self.channel, Channel::Watched { home, .. } if *home == here)
-    }
-
     /// The descriptors, watched by this thread's runtime.
     pub(super) fn watched(&mut self) -> io::Result<(&Wire, &pipe::Receiver)> {
         let here = std::thread::current().id();
-        if !self.is_at_home(here) {
+        if !matches!(&self.channel, Channel::Watched { home, .. } if *home == here) {
             let (wire, output) = match std::mem::replace(&mut self.channel, Channel::Gone) {
                 Channel::Unwatched { wire, output } => (wire, output),
                 Channel::Watched { wire, output, .. } => (wire.into_inner(), output.into_nonblocking_fd()?),

@@ -207,7 +207,7 @@ impl Shared {
         let (wanted, shrink, awaited) = {
             let mut state = self.lock();
             let wanted = state.wanted(self.start.limits.max_workers);
-            state.looked_after = !state.waiting.is_empty();
+            state.looked_after = state.waiting.len() > 0;
             (wanted, state.too_idle(self.start.limits.workers), state.looked_after)
         };
         if wanted > 0 && memory::available() > LEAST_MEMORY {
@@ -225,7 +225,7 @@ impl Shared {
 impl State {
     /// How many more workers would help those who have waited too long.
     fn wanted(&mut self, max_workers: usize) -> usize {
-        self.waiting.retain(|waiter| !waiter.turn.is_closed());
+        self.waiting.forget_closed();
         // Workers that are being started will be there sooner than any that are ordered now.
         if self.stopping
             || self.starting > 0
@@ -234,7 +234,7 @@ impl State {
             return 0;
         }
         let mut patient = 0;
-        for waiter in &mut self.waiting {
+        for waiter in self.waiting.iter_mut() {
             waiter.looks += 1;
             patient += usize::from(waiter.looks >= PATIENCE);
         }

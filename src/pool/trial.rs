@@ -34,7 +34,7 @@ impl Pool {
             wants_output: false,
         };
         worker.next_turn();
-        match tokio::time::timeout_at(deadline.into(), worker.exchange(&mut job, limits)).await {
+        match tokio::time::timeout_at(deadline.into(), worker.exchange(&mut job, limits, false)).await {
             Ok(Ok(Done { reply, body, .. })) => read(reply.status, &body),
             Ok(Err(Lost::Garbled)) => Err(not_loaded(of_function(super::GARBLED))),
             Ok(Err(_)) => Err(not_loaded(of_function(&worker.how_it_ended().await))),

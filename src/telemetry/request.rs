@@ -2,6 +2,7 @@
 //! how it went.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,9 @@ use crate::metrics::{METRICS, Note};
 #[derive(Debug, Clone)]
 pub struct Record {
     began: Instant,
-    pub user: Option<std::sync::Arc<str>>,
+    /// The pattern of the URL table, where a handler knows it; looking it up walks the whole table.
+    pub route: Option<Arc<str>>,
+    pub user: Option<Arc<str>>,
     /// Whom a trusted proxy had the request from.
     pub caller: Option<IpAddr>,
     pub work: Option<Work>,
@@ -57,6 +60,7 @@ impl RootSpanBuilder for RequestSpan {
         let id = request.extensions().get::<RequestId>().copied();
         request.extensions_mut().insert(Record {
             began: Instant::now(),
+            route: None,
             user: None,
             caller: None,
             work: None,
@@ -91,7 +95,7 @@ impl RootSpanBuilder for RequestSpan {
         let user = record.user.as_deref();
         let (client, tableau_user) = (header("TabPy-Client"), header("TabPy-User"));
         let (client, tableau_user) = (client.as_deref(), tableau_user.as_deref());
-        if matches!(request.match_name(), Some("probe")) {
+        if record.route.is_none() && matches!(request.match_name(), Some("probe")) {
             tracing::debug!(method, path, status, duration_ms, "probed");
             return;
         }
@@ -120,7 +124,8 @@ impl RootSpanBuilder for RequestSpan {
 /// Counts a request among the figures.
 fn note(request: &HttpRequest, status: u16, record: &Record) {
     let duration = record.began.elapsed();
-    let route = request.match_pattern().unwrap_or_else(|| "(none)".to_owned());
+    let matched = || request.match_pattern().unwrap_or_else(|| "(none)".to_owned()).into();
+    let route: Arc<str> = record.route.clone().unwrap_or_else(matched);
     METRICS.answered(&route, status, duration);
     let Some(work) = route.rsplit('/').find(|part| matches!(*part, "evaluate" | "query")) else { return };
     METRICS.recent.answered(status, duration);
@@ -134,7 +139,7 @@ fn note(request: &HttpRequest, status: u16, record: &Record) {
         let id = request.extensions().get::<RequestId>().map(ToString::to_string);
         METRICS.recent.failed(Note {
             at: Note::now(),
-            route,
+            route: route.to_string(),
             status,
             kind: what.kind.clone(),
             line: what.line,

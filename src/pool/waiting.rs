@@ -1,0 +1,168 @@
+//! Who waits for a worker: a line for each thread of the front. A free worker goes to the line that it last
+//! served, since its thread's runtime watches it already, and moving it costs more than a tiny call; unless
+//! somebody in another line has waited noticeably longer, or has no worker to wait for.
+
+use std::collections::VecDeque;
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::lease::Lease;
+
+/// Nobody is passed over for somebody who has waited so much less.
+const HEAD_START: Duration = Duration::from_millis(2);
+
+pub(super) struct Waiter {
+    pub(super) since: Instant,
+    /// How often the starter has found it waiting.
+    pub(super) looks: u32,
+    pub(super) turn: oneshot::Sender<Lease>,
+}
+
+struct Line {
+    thread: ThreadId,
+    waiters: VecDeque<Waiter>,
+    /// Workers that last served this line.
+    workers: usize,
+}
+
+#[derive(Default)]
+pub(super) struct Waiting {
+    /// There are few threads, so looking through all lines is quicker than a map.
+    lines: Vec<Line>,
+    count: usize,
+}
+
+impl Waiting {
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Lets this thread wait for its turn.
+    pub(super) fn join(&mut self, turn: oneshot::Sender<Lease>) {
+        let waiter = Waiter { since: Instant::now(), looks: 0, turn };
+        self.line(std::thread::current().id()).waiters.push_back(waiter);
+        self.count += 1;
+    }
+
+    /// A worker that served one line serves another one, or none any more.
+    pub(super) fn moves(&mut self, from: Option<ThreadId>, to: Option<ThreadId>) {
+        if from == to {
+            return;
+        }
+        if let Some(from) = from {
+            let line = self.line(from);
+            line.workers = line.workers.saturating_sub(1);
+        }
+        if let Some(to) = to {
+            self.line(to).workers += 1;
+        }
+    }
+
+    /// Whose turn it is with a worker that last served this line, and in which line.
+    pub(super) fn next(&mut self, home: Option<ThreadId>) -> Option<(Waiter, ThreadId)> {
+        if self.count == 0 {
+            return None;
+        }
+        let first = |line: &Line| line.waiters.front().map(|waiter| waiter.since);
+        let own = self.lines.iter().position(|line| Some(line.thread) == home);
+        let (since, oldest) = (0..self.lines.len())
+            .filter_map(|place| Some((first(&self.lines[place])?, place)))
+            .min_by_key(|(since, _)| *since)?;
+        let stays = own.filter(|own| {
+            let line = &self.lines[*own];
+            let spared = self.lines[oldest].workers == 0 && line.workers > 1;
+            !spared && first(line).is_some_and(|own| own <= since + HEAD_START)
+        });
+        let line = &mut self.lines[stays.unwrap_or(oldest)];
+        let waiter = line.waiters.pop_front()?;
+        self.count -= 1;
+        Some((waiter, line.thread))
+    }
+
+    /// Forgets those whose clients went away.
+    pub(super) fn forget_closed(&mut self) {
+        for line in &mut self.lines {
+            line.waiters.retain(|waiter| !waiter.turn.is_closed());
+        }
+        self.count = self.lines.iter().map(|line| line.waiters.len()).sum();
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Waiter> {
+        self.lines.iter_mut().flat_map(|line| &mut line.waiters)
+    }
+
+    fn line(&mut self, thread: ThreadId) -> &mut Line {
+        let place = match self.lines.iter().position(|line| line.thread == thread) {
+            Some(place) => place,
+            None => {
+                self.lines.push(Line { thread, waiters: VecDeque::new(), workers: 0 });
+                self.lines.len() - 1
+            }
+        };
+        &mut self.lines[place]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Joins as another thread, whose id it gives.
+    fn another(waiting: &mut Waiting) -> (ThreadId, oneshot::Receiver<Lease>) {
+        let (turn, mine) = oneshot::channel();
+        std::thread::scope(|scope| {
+            let joined = scope.spawn(|| {
+                waiting.join(turn);
+                std::thread::current().id()
+            });
+            (joined.join().unwrap(), mine)
+        })
+    }
+
+    #[test]
+    fn a_worker_stays_with_its_line_but_nobody_is_passed_over_for_long() {
+        let mut waiting = Waiting::default();
+        let here = std::thread::current().id();
+        waiting.moves(None, Some(here));
+        let (there, _other) = another(&mut waiting);
+        waiting.moves(None, Some(there));
+        let (turn, _mine) = oneshot::channel();
+        waiting.join(turn);
+        assert_eq!(waiting.next(Some(here)).map(|(_, line)| line), Some(here));
+        assert_eq!(waiting.next(Some(here)).map(|(_, line)| line), Some(there));
+        assert!(waiting.next(Some(here)).is_none() && waiting.len() == 0);
+
+        let (there, _other) = another(&mut waiting);
+        std::thread::sleep(HEAD_START + Duration::from_millis(1));
+        let (turn, _mine) = oneshot::channel();
+        waiting.join(turn);
+        assert_eq!(waiting.next(Some(here)).map(|(_, line)| line), Some(there));
+    }
+
+    #[test]
+    fn a_line_without_a_worker_gets_one_from_a_line_that_has_two() {
+        let mut waiting = Waiting::default();
+        let here = std::thread::current().id();
+        let (there, _other) = another(&mut waiting);
+        let (turn, _mine) = oneshot::channel();
+        waiting.join(turn);
+        waiting.moves(None, Some(here));
+        waiting.moves(None, Some(here));
+        let (_, line) = waiting.next(Some(here)).unwrap();
+        assert_eq!(line, there);
+        waiting.moves(Some(here), Some(line));
+        assert_eq!(waiting.next(Some(here)).map(|(_, line)| line), Some(here));
+    }
+
+    #[test]
+    fn who_went_away_does_not_count() {
+        let mut waiting = Waiting::default();
+        let (turn, mine) = oneshot::channel();
+        waiting.join(turn);
+        drop(mine);
+        waiting.forget_closed();
+        assert_eq!(waiting.len(), 0);
+    }
+}
