@@ -97,6 +97,7 @@ impl Interpreter {
         prelude.getattr("set_up_output")?.call0()?;
         prelude.getattr("keep_signals")?.call0()?;
         let warnings = prelude.getattr("preload")?.call1((setup.preload.clone(),))?.extract()?;
+        prelude.getattr("before_fork")?.call0()?;
         let system = py.import("sys")?;
         let collector = py.import("gc")?;
         // What was imported stays: no collection has to walk it again.
@@ -159,7 +160,8 @@ impl Interpreter {
             let prelude = self.prelude.bind(py);
             let arguments = (import.to_vec(), folders, confined);
             let warnings = prelude.getattr("after_fork")?.call1(arguments)?.extract()?;
-            self.state = Some(prelude.getattr("watch_state")?.call0()?.unbind());
+            let imported = !import.is_empty();
+            self.state = Some(prelude.getattr("watch_state")?.call1((imported,))?.unbind());
             Ok::<_, PyErr>(warnings)
         });
         ready.context("Python did not get ready for scripts")

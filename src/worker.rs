@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use confine::Prepared;
 pub(crate) use confine::hide_memory;
 use eager::Eager;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -62,7 +63,8 @@ pub fn run() -> anyhow::Result<()> {
         folder: &setup.folder,
         confinement: &setup.confinement,
     };
-    match settle_in(&mut interpreter, &setup, &surroundings, warnings) {
+    let prepared = Prepared::new(&setup, interpreter.folders());
+    match settle_in(&mut interpreter, &setup, &surroundings, prepared, warnings) {
         Ok((hello, places)) => {
             greet(&stream, first.id, &hello)?;
             serve(&stream, &mut interpreter, places, &setup)
@@ -80,11 +82,12 @@ fn settle_in(
     interpreter: &mut Interpreter,
     setup: &Setup,
     surroundings: &Surroundings<'_>,
+    prepared: Prepared,
     mut warnings: Vec<String>,
 ) -> anyhow::Result<(Hello, Vec<Place>)> {
     let folder = surroundings.folder;
     std::env::set_current_dir(folder).context("the folder for temporary files")?;
-    let confined = confine::confine(setup, folder, &interpreter.folders());
+    let confined = confine::confine(setup, folder, prepared);
     warnings.extend(confined.warnings);
     warnings.extend(interpreter.get_ready(surroundings)?);
     limits::set(setup);

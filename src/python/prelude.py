@@ -279,6 +279,21 @@ def _threads():
     return len(os.listdir("/proc/self/task"))
 
 
+# What scripts begin with, as it was before the process was copied.
+STATE = None
+
+# Python writes to a function's own code until it has run so often.
+WARM = 10
+
+
+def before_fork():
+    """What each copy of the process would else do for itself, and have its own pages for."""
+    global STATE
+    for _ in range(WARM):
+        compile_script("import os\nreturn os.getpid()", ["_arg1"])
+    STATE = _state()
+
+
 def after_fork(modules, places, confined):
     """What a copy of the process does first."""
     move(*places, confined)
@@ -287,6 +302,14 @@ def after_fork(modules, places, confined):
     return preload(modules)
 
 
-def watch_state():
-    """The state that scripts begin with, own classes included."""
+def watch_state(imported):
+    """The state that scripts begin with; what was imported since may have added to it."""
+    if imported:
+        return _state()
+    STATE.settle()
+    return STATE
+
+
+def _state():
+    """Own classes included."""
     return State([sys.modules["_tabpy_rs_functions"].Failed])

@@ -80,18 +80,14 @@ def _descriptors():
 
 
 class State:
-    """The process as the first script finds it."""
+    """The process as the first script finds it. Most of it is read once, before the process is copied: reading a
+    thousand objects writes to the page of each."""
 
     def __init__(self, own):
-        self.environment = dict(os.environ)
-        self.directory = os.getcwd()
         self.recursion_limit = sys.getrecursionlimit()
         self.path = list(sys.path)
         self.filters = list(warnings.filters)
         self.handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
-        self.mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-        self.umask = os.umask(0o22)
-        os.umask(self.umask)
         self.modules = [(module.__name__, module) for module in _WATCHED]
         self.modules += [(name, sys.modules[name]) for name in _WATCHED_IF_LOADED if name in sys.modules]
         self.contents = [dict(vars(module)) for _, module in self.modules]
@@ -100,10 +96,21 @@ class State:
             if module in sys.modules:
                 self.classes.append(getattr(sys.modules[module], name))
         self.class_contents = [dict(vars(kind)) for kind in self.classes]
-        self.descriptors = _descriptors()
         numpy = sys.modules.get("numpy")
         self.numpy_errors = None if numpy is None else (numpy.geterr(), numpy.geterrcall())
         self.settings = settings.read()
+        self.settle()
+
+    def settle(self):
+        """Reads again what each copy of the process has of its own."""
+        self.environment = dict(os.environ)
+        self.directory = os.getcwd()
+        self.mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        self.umask = os.umask(0o22)
+        os.umask(self.umask)
+        # It makes its locks anew in a copy.
+        self.contents[_WATCHED.index(threading)] = dict(vars(threading))
+        self.descriptors = _descriptors()
 
     def restore(self, risk, loaded=False):
         """Puts right what can be; False where the process had better end. What functions that were just

@@ -5,6 +5,7 @@
 mod calls;
 mod capabilities;
 mod landlock;
+mod opened;
 mod places;
 mod seccomp;
 mod shared_memory;
@@ -15,7 +16,22 @@ use rustix::fs::{Access, access};
 use rustix::process::DumpableBehavior;
 
 use crate::wire::{Confinement, Setup};
-use places::Places;
+use opened::Opened;
+
+/// What is looked up before a worker is there; all workers of a fork server have it in common.
+pub(super) struct Prepared {
+    opened: Opened,
+    /// The folders that the interpreter imports from.
+    python: Vec<PathBuf>,
+}
+
+impl Prepared {
+    pub(super) fn new(setup: &Setup, python: Vec<PathBuf>) -> Self {
+        let wanted = &setup.confinement;
+        let places = if wanted.on { places::common(wanted, &setup.catalogue, &python) } else { Vec::new() };
+        Self { opened: Opened::ahead(places, &wanted.hidden), python }
+    }
+}
 
 /// What came of it.
 pub(super) struct Confined {
@@ -28,8 +44,7 @@ pub(super) struct Confined {
 }
 
 /// Confines the calling thread, and every thread and process that it starts from now on.
-/// `python` are the folders that the interpreter imports from.
-pub(super) fn confine(setup: &Setup, folder: &Path, python: &[PathBuf]) -> Confined {
+pub(super) fn confine(setup: &Setup, folder: &Path, prepared: Prepared) -> Confined {
     let wanted = &setup.confinement;
     if !wanted.on {
         return Confined { report: "off".to_owned(), own: None, warnings: Vec::new() };
@@ -37,13 +52,18 @@ pub(super) fn confine(setup: &Setup, folder: &Path, python: &[PathBuf]) -> Confi
     let own = shared_memory::own(setup.script_disk_bytes).then(|| Path::new(shared_memory::PLACE));
     hide_memory(true);
     let mut warnings = Vec::new();
-    let places = Places::of(wanted, folder, &setup.catalogue, python);
+    let Prepared { opened, python } = prepared;
+    let mut places = opened.now();
+    for (path, right) in places::own(folder) {
+        places.extend(opened::open(&path, right, &wanted.hidden));
+    }
     let privileged = capabilities::any();
     let dropped = capabilities::drop_all();
     if privileged && dropped {
-        warnings.extend(unreadable(wanted, python));
+        warnings.extend(unreadable(wanted, &python));
     }
     let held = landlock::restrict(&places, wanted.network);
+    drop(places);
     // Landlock keeps workers from each other's memory, and the server measures it.
     hide_memory(!held.holds());
     let filtered = seccomp::filter(wanted, held.scoped());

@@ -12,8 +12,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions};
 
-use super::confine;
+use super::confine::{self, Prepared};
 use crate::control;
+use crate::large_pages;
 use crate::python::{self, Interpreter, Side, Surroundings};
 use crate::wire::{Fork, Hello, LONGEST_MESSAGE, PROTOCOL, Report, Setup};
 
@@ -25,6 +26,8 @@ struct Forker {
     workers: HashMap<i32, Living>,
     setup: Setup,
     interpreter: Interpreter,
+    /// For the next worker.
+    prepared: Prepared,
 }
 
 /// A worker, as its parent knows it.
@@ -61,8 +64,11 @@ pub(super) fn run() -> anyhow::Result<()> {
         confinement: String::new(),
     };
     let threaded = interpreter.threaded_modules();
+    let prepared = Prepared::new(&setup, interpreter.folders());
+    // A copy of large pages is made in a fraction of the time, and ends in a fraction.
+    large_pages::gather();
     report(&control, &Report::Ready { hello, threaded }, &[])?;
-    Forker { control, workers: HashMap::new(), setup, interpreter }.serve(&mut message)
+    Forker { control, workers: HashMap::new(), setup, interpreter, prepared }.serve(&mut message)
 }
 
 impl Forker {
@@ -169,7 +175,7 @@ impl Forker {
     }
 
     fn become_worker(self, folder: &Path, wire: OwnedFd, output: OwnedFd) -> anyhow::Result<()> {
-        let Self { control, workers, setup, mut interpreter } = self;
+        let Self { control, workers, setup, mut interpreter, prepared } = self;
         // A worker must not be able to order workers, or to end others.
         drop((control, workers));
         super::leave_the_server()?;
@@ -185,7 +191,7 @@ impl Forker {
             folder,
             confinement: &setup.confinement,
         };
-        match super::settle_in(&mut interpreter, &setup, &surroundings, Vec::new()) {
+        match super::settle_in(&mut interpreter, &setup, &surroundings, prepared, Vec::new()) {
             Ok((hello, places)) => {
                 super::greet(&wire, 0, &hello)?;
                 super::serve(&wire, &mut interpreter, places, &setup)

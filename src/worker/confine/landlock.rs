@@ -1,14 +1,15 @@
-//! Files, signals and abstract sockets, by Landlock: the worker may open what [`Places`] lists, and
-//! from ABI 6 on it signals only what it has started. A kernel that knows less holds less.
+//! Files, signals and abstract sockets, by Landlock: the worker may open what is named to it, and from
+//! ABI 6 on it signals only what it has started. A kernel that knows less holds less.
 
 use std::fmt;
 
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, Ruleset, RulesetAttr as _,
-    RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope, path_beneath_rules,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, PathFd, Ruleset,
+    RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope,
 };
 
-use super::places::Places;
+use super::opened::Beneath;
+use super::places::Right;
 
 /// What is asked of the kernel: no newer than what the tests have seen.
 const ASKED: ABI = ABI::V7;
@@ -44,26 +45,21 @@ impl fmt::Display for Held {
     }
 }
 
-pub(super) fn restrict(places: &Places, network: bool) -> Held {
+pub(super) fn restrict(places: &[Beneath], network: bool) -> Held {
     match try_restrict(places, network) {
         Ok(held) => held,
         Err(_) => Held::Nothing { why: "the kernel refuses it" },
     }
 }
 
-fn try_restrict(places: &Places, network: bool) -> Result<Held, RulesetError> {
-    let device: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
+fn try_restrict(places: &[Beneath], network: bool) -> Result<Held, RulesetError> {
     let mut ruleset =
         Ruleset::default().handle_access(AccessFs::from_all(ASKED))?.scope(Scope::from_all(ASKED))?;
     if !network {
         ruleset = ruleset.handle_access(AccessNet::from_all(ASKED))?;
     }
-    let status = ruleset
-        .create()?
-        .add_rules(path_beneath_rules(&places.read, AccessFs::from_read(ASKED)))?
-        .add_rules(path_beneath_rules(&places.write, AccessFs::from_all(ASKED)))?
-        .add_rules(path_beneath_rules(places.devices, device))?
-        .restrict_self()?;
+    let rules = places.iter().map(|place| Ok::<_, RulesetError>(rule(place)));
+    let status = ruleset.create()?.add_rules(rules)?.restrict_self()?;
     Ok(match (status.ruleset, status.landlock) {
         (RulesetStatus::NotEnforced, LandlockStatus::NotEnabled) => {
             Held::Nothing { why: "it is switched off in this kernel" }
@@ -72,4 +68,15 @@ fn try_restrict(places: &Places, network: bool) -> Result<Held, RulesetError> {
         (_, LandlockStatus::Available { effective_abi, .. }) => Held::Abi(effective_abi.min(ASKED)),
         (_, _) => Held::Nothing { why: "this kernel lacks it" },
     })
+}
+
+fn rule(place: &Beneath) -> PathBeneath<&PathFd> {
+    let access: BitFlags<AccessFs> = match place.right {
+        Right::Read => AccessFs::from_read(ASKED),
+        Right::Write => AccessFs::from_all(ASKED),
+        Right::Device => AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev,
+    };
+    // Some rights are about folders only, and the kernel refuses them for a file.
+    let access = if place.is_file { access & AccessFs::from_file(ASKED) } else { access };
+    PathBeneath::new(&place.descriptor, access)
 }

@@ -90,31 +90,32 @@ const ETC: &[&str] = &[
 /// Devices that hold nothing.
 const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
 
-pub(super) struct Places {
-    pub(super) read: Vec<PathBuf>,
-    pub(super) write: Vec<PathBuf>,
-    pub(super) devices: &'static [&'static str],
+/// What scripts may do in a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Right {
+    Read,
+    Write,
+    Device,
 }
 
-impl Places {
-    pub(super) fn of(wanted: &Confinement, folder: &Path, functions: &Path, python: &[PathBuf]) -> Self {
-        let etc = ETC.iter().map(|name| Path::new("/etc").join(name));
-        let system = SYSTEM.iter().map(PathBuf::from).chain(etc);
-        let read = system.chain(python.iter().cloned()).chain(wanted.read.iter().cloned());
-        let read = read.chain([functions.to_owned()]);
-        let write = [folder.to_owned(), PathBuf::from(shared_memory::PLACE)]
-            .into_iter()
-            .chain(wanted.write.iter().cloned());
-        Self {
-            read: read.flat_map(|place| around(&place, &wanted.hidden)).collect(),
-            write: write.flat_map(|place| around(&place, &wanted.hidden)).collect(),
-            devices: DEVICES,
-        }
-    }
+/// The places that all workers have in common.
+pub(super) fn common(wanted: &Confinement, functions: &Path, python: &[PathBuf]) -> Vec<(PathBuf, Right)> {
+    let etc = ETC.iter().map(|name| Path::new("/etc").join(name));
+    let system = SYSTEM.iter().map(PathBuf::from).chain(etc);
+    let read = system.chain(python.iter().cloned()).chain(wanted.read.iter().cloned());
+    let read = read.chain([functions.to_owned()]).map(|place| (place, Right::Read));
+    let write = wanted.write.iter().map(|place| (place.clone(), Right::Write));
+    let devices = DEVICES.iter().map(|place| (PathBuf::from(place), Right::Device));
+    read.chain(write).chain(devices).collect()
+}
+
+/// Those that a worker has for itself.
+pub(super) fn own(folder: &Path) -> Vec<(PathBuf, Right)> {
+    [folder, Path::new(shared_memory::PLACE)].map(|place| (place.to_owned(), Right::Write)).to_vec()
 }
 
 /// The place itself, or what lies in it but the hidden places.
-fn around(place: &Path, hidden: &[PathBuf]) -> Vec<PathBuf> {
+pub(super) fn around(place: &Path, hidden: &[PathBuf]) -> Vec<PathBuf> {
     // Links count as what they lead to; what is not there needs no opening.
     let Ok(place) = place.canonicalize() else { return Vec::new() };
     let holds = |folder: &Path| hidden.iter().any(|hidden| hidden != folder && hidden.starts_with(folder));
