@@ -3,6 +3,8 @@
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=PYO3_PYTHON");
+    // What distinguishes one Python from another.
+    pyo3_build_config::use_pyo3_cfgs();
     // The library may be in a folder that the loader does not search (pyenv, a venv's base).
     pyo3_build_config::add_libpython_rpath_link_args();
     let python = pyo3_build_config::get();

@@ -6,6 +6,7 @@
 mod copy;
 mod parse;
 mod rows;
+mod short;
 mod write;
 
 #[cfg(test)]

@@ -5,21 +5,24 @@
 
 mod cache;
 mod decimal;
+mod digits;
+mod items;
 mod number;
 mod scan;
+mod sixteen;
 mod text;
-
-use std::mem::MaybeUninit;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
 
 use cache::Cache;
-
-use crate::large_pages;
+use items::Items;
 
 /// Deeper input is left to Python, whose own limit then holds.
 const MAX_DEPTH: usize = 200;
+
+/// A list of more elements gets memory of its own while it is read.
+const LONG: usize = 4096;
 
 /// Not for this parser: wrong, or too unusual. Python's `json` decides.
 #[derive(Debug)]
@@ -33,6 +36,7 @@ pub(super) fn document<'py>(py: Python<'py>, input: &[u8]) -> Result<Bound<'py, 
         input,
         at: 0,
         pending: Pending(Vec::new()),
+        units: [0; text::UNITS],
         characters: Vec::new(),
         keys: Cache::for_input(input.len()),
         texts: Cache::for_input(input.len()),
@@ -51,7 +55,8 @@ struct Parser<'a, 'py> {
     at: usize,
     /// Elements of the lists that are open, keys and objects that wait for their values.
     pending: Pending,
-    /// The characters of a text with escapes, kept for its memory.
+    /// The characters of a text with escapes, in the room that nearly all need, or in more.
+    units: [u16; text::UNITS],
     characters: Vec<u32>,
     keys: Cache,
     texts: Cache,
@@ -61,26 +66,6 @@ struct Parser<'a, 'py> {
 
 /// References that are dropped when parsing stops half-way.
 struct Pending(Vec<Owned>);
-
-impl Pending {
-    #[inline]
-    fn push(&mut self, object: Owned) {
-        if self.0.len() == self.0.capacity() {
-            self.grow();
-        }
-        self.0.push(object);
-    }
-
-    #[cold]
-    fn grow(&mut self) {
-        self.0.reserve(self.0.len().max(64));
-        let spare = self.0.spare_capacity_mut();
-        let length = size_of_val(spare);
-        // SAFETY: the same memory, seen as bytes that need not be initialized.
-        let bytes = unsafe { std::slice::from_raw_parts_mut(spare.as_mut_ptr().cast(), length) };
-        large_pages::prefer(bytes);
-    }
-}
 
 impl Drop for Pending {
     fn drop(&mut self) {
@@ -142,6 +127,7 @@ impl Parser<'_, '_> {
         if depth >= MAX_DEPTH {
             return Err(Unfit);
         }
+        let start = self.at;
         self.at += 1;
         let first = self.pending.0.len();
         self.skip_whitespace();
@@ -150,9 +136,13 @@ impl Parser<'_, '_> {
         } else {
             loop {
                 let item = self.value(depth + 1)?;
-                self.pending.push(item);
+                self.pending.0.push(item);
                 if self.next_item(b']')? {
                     break;
+                }
+                // Without a GIL a list keeps more beside its elements.
+                if cfg!(not(Py_GIL_DISABLED)) && self.pending.0.len() - first == LONG {
+                    return self.long_list(depth, first, start);
                 }
             }
         }
@@ -163,12 +153,30 @@ impl Parser<'_, '_> {
             let list = self.made(ffi::PyList_New(count as ffi::Py_ssize_t))?;
             if count > 0 {
                 let places = (*list.cast::<ffi::PyListObject>()).ob_item;
-                let bytes = places.cast::<MaybeUninit<u8>>();
-                large_pages::prefer(std::slice::from_raw_parts_mut(bytes, count * size_of::<Owned>()));
                 std::ptr::copy_nonoverlapping(self.pending.0.as_ptr().add(first), places, count);
             }
             self.pending.0.set_len(first);
             Ok(list)
+        }
+    }
+
+    /// The rest of a list that began at `start` and whose elements so far stand above `first`.
+    fn long_list(&mut self, depth: usize, first: usize, start: usize) -> Result<Owned, Unfit> {
+        // If the others are as long as these; a little more, since a sample is only that.
+        let rest = (self.input.len() - self.at).saturating_mul(LONG) / (self.at - start);
+        let mut items = Items::with_room(&mut self.pending.0, first, LONG + rest + rest / 16).ok_or(Unfit)?;
+        loop {
+            let item = match self.peek() {
+                Some(b'-' | b'0'..=b'9') => self.number()?,
+                Some(b'"') => self.text(false)?,
+                _ => self.value(depth + 1)?,
+            };
+            if !items.push(item) {
+                return Err(Unfit);
+            }
+            if self.next_item(b']')? {
+                return self.made(items.into_list());
+            }
         }
     }
 

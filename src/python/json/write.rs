@@ -8,12 +8,12 @@
 
 mod array;
 mod calendar;
+mod digits;
 mod key;
 mod known;
 mod number;
 mod other;
 mod pandas;
-mod short;
 mod text;
 
 use pyo3::exceptions::{PyRecursionError, PyRuntimeError, PyValueError};
@@ -116,10 +116,15 @@ impl<'py> Writer<'_, 'py> {
     }
 
     /// Makes room for a list of so many elements, after some have told how long they are.
+    #[inline]
     fn foresee(&mut self, start: usize, written: usize, count: usize) {
-        if written != SAMPLE {
-            return;
+        if written == SAMPLE {
+            self.make_room(start, count);
         }
+    }
+
+    #[cold]
+    fn make_room(&mut self, start: usize, count: usize) {
         let each = (self.out.len() - start).div_ceil(SAMPLE);
         let rest = each.saturating_mul(count.saturating_sub(SAMPLE));
         // A little more, since a sample is only that; and never more than may be written.
@@ -141,7 +146,13 @@ impl<'py> Writer<'_, 'py> {
             while index < ffi::PyList_GET_SIZE(list) {
                 self.separate(index > 0)?;
                 self.foresee(start, index as usize, ffi::PyList_GET_SIZE(list) as usize);
-                self.item(ffi::PyList_GET_ITEM(list, index))?;
+                let item = ffi::PyList_GET_ITEM(list, index);
+                if ffi::Py_TYPE(item) == &raw mut ffi::PyFloat_Type {
+                    // Columns are mostly of these.
+                    number::float(self.out, ffi::PyFloat_AS_DOUBLE(item));
+                } else {
+                    self.item(item)?;
+                }
                 index += 1;
             }
         }

@@ -7,12 +7,19 @@ const HIGH: u64 = 0x8080_8080_8080_8080;
 /// Up to the first quote, backslash, control character or byte that is not ASCII.
 #[inline]
 pub(super) fn plain(text: &[u8]) -> usize {
-    // A flag may be wrong only above a byte that is rightly flagged, and the lowest one counts.
-    first(
-        text,
-        |word| word | word.wrapping_sub(ONES * 0x20) | equal(word, b'"') | equal(word, b'\\'),
-        |byte| !(0x20..0x80).contains(&byte) || byte == b'"' || byte == b'\\',
-    )
+    first(text, plain_flags, |byte| !(0x20..0x80).contains(&byte) || byte == b'"' || byte == b'\\')
+}
+
+/// The same in a text of eight bytes.
+#[inline]
+pub(super) fn plain_of(text: [u8; 8]) -> usize {
+    ((plain_flags(u64::from_le_bytes(text)) & HIGH).trailing_zeros() / 8) as usize
+}
+
+/// A flag may be wrong only above a byte that is rightly flagged, and the lowest one counts.
+#[inline]
+fn plain_flags(word: u64) -> u64 {
+    word | word.wrapping_sub(ONES * 0x20) | equal(word, b'"') | equal(word, b'\\')
 }
 
 /// Up to the first quote, backslash or control character.

@@ -5,6 +5,10 @@
 use pyo3::ffi;
 
 use super::{Owned, Parser, Unfit, scan};
+use crate::python::json::short;
+
+/// A text of fewer characters has its escapes read in one go.
+pub(super) const UNITS: usize = 256;
 
 impl Parser<'_, '_> {
     /// Reads a text whose opening quote is next.
@@ -34,9 +38,55 @@ impl Parser<'_, '_> {
                 let text = std::str::from_utf8(&rest[..end]).map_err(|_| Unfit)?;
                 self.made(new_text(text))
             }
-            Some(b'\\') => self.escaped_text(),
+            Some(b'\\') => match self.usual_escapes()? {
+                Some(made) => self.made(made),
+                None => self.escaped_text(),
+            },
             _ => Err(Unfit),
         }
+    }
+
+    /// A text of ASCII and of escapes that stand for one character each, or nothing if it is another one.
+    fn usual_escapes(&mut self) -> Result<Option<Owned>, Unfit> {
+        let input = self.input;
+        let mut at = self.at;
+        let mut count = 0;
+        let mut bits = 0;
+        while let Some(units) = self.units.get_mut(count..).and_then(<[u16]>::first_chunk_mut::<8>) {
+            let Some(chunk) = input.get(at..).and_then(<[u8]>::first_chunk::<8>) else { return Ok(None) };
+            if let [b'\\', b'u', a, b, c, d, ..] = *chunk {
+                let unit = hexadecimal(&[a, b, c, d])? as u16;
+                if unit & 0xf800 == 0xd800 {
+                    return Ok(None);
+                }
+                units[0] = unit;
+                bits |= unit;
+                count += 1;
+                at += 6;
+                continue;
+            }
+            // What is no longer plain is written over.
+            *units = chunk.map(u16::from);
+            let plain = scan::plain_of(*chunk);
+            count += plain;
+            at += plain;
+            match chunk.get(plain) {
+                Some(b'"') => {
+                    self.at = at + 1;
+                    return Ok(Some(new_from_units(&self.units[..count], bits)));
+                }
+                Some(b'\\') if plain > 0 => {}
+                Some(b'\\') => {
+                    let Some(character) = short_escape(chunk[1]) else { return Ok(None) };
+                    self.units[count] = character.into();
+                    count += 1;
+                    at += 2;
+                }
+                Some(_) => return Ok(None),
+                None => {}
+            }
+        }
+        Ok(None)
     }
 
     fn escaped_text(&mut self) -> Result<Owned, Unfit> {
@@ -97,17 +147,10 @@ impl Parser<'_, '_> {
     fn escape(&mut self) -> Result<u32, Unfit> {
         let byte = self.peek().ok_or(Unfit)?;
         self.at += 1;
-        let character = match byte {
-            b'"' | b'\\' | b'/' => byte,
-            b'b' => 0x08,
-            b'f' => 0x0c,
-            b'n' => b'\n',
-            b'r' => b'\r',
-            b't' => b'\t',
-            b'u' => return self.unicode_escape(),
-            _ => return Err(Unfit),
-        };
-        Ok(u32::from(character))
+        if byte == b'u' {
+            return self.unicode_escape();
+        }
+        short_escape(byte).map(u32::from).ok_or(Unfit)
     }
 
     fn unicode_escape(&mut self) -> Result<u32, Unfit> {
@@ -122,6 +165,19 @@ impl Parser<'_, '_> {
         }
         Ok(high)
     }
+}
+
+/// What the letter behind a backslash stands for.
+fn short_escape(letter: u8) -> Option<u8> {
+    Some(match letter {
+        b'"' | b'\\' | b'/' => letter,
+        b'b' => 0x08,
+        b'f' => 0x0c,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        _ => return None,
+    })
 }
 
 /// The values of the hexadecimal digits; every other byte's is above 15.
@@ -150,7 +206,25 @@ fn new_ascii(text: &[u8]) -> Owned {
     unsafe {
         let made = ffi::PyUnicode_New(text.len() as ffi::Py_ssize_t, 0x7f);
         if !made.is_null() && !text.is_empty() {
-            std::ptr::copy_nonoverlapping(text.as_ptr(), ffi::PyUnicode_1BYTE_DATA(made), text.len());
+            short::copy(text.as_ptr(), ffi::PyUnicode_1BYTE_DATA(made), text.len());
+        }
+        made
+    }
+}
+
+/// `bits` are those that any of the units has.
+#[inline]
+fn new_from_units(units: &[u16], bits: u16) -> Owned {
+    if bits <= 0xff {
+        let highest = if bits > 0x7f { 0xff } else { 0x7f };
+        return fill(units.len(), highest, units.iter().copied().map(u32::from));
+    }
+    // SAFETY: a new str of so many characters has room for as many units of two bytes, which is the kind that
+    // CPython chooses by the highest one; what has no bit above the lower eight is of the kind before.
+    unsafe {
+        let made = ffi::PyUnicode_New(units.len() as ffi::Py_ssize_t, bits.into());
+        if !made.is_null() {
+            short::copy(units.as_ptr().cast(), ffi::PyUnicode_2BYTE_DATA(made).cast(), size_of_val(units));
         }
         made
     }

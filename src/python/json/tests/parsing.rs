@@ -163,6 +163,61 @@ fn ints_stop_at_pythons_limit_of_digits() {
 }
 
 #[test]
+fn numbers_of_all_lengths_are_read_inside_a_long_document() {
+    const DIGITS: &str = "9876543210123456789012345";
+    let mut numbers = Vec::new();
+    for whole in (1..=20).map(|length| &DIGITS[..length]).chain(["0"]) {
+        for sign in ["", "-"] {
+            numbers.extend(["", "e5", "E-3"].map(|end| format!("{sign}{whole}{end}")));
+            for behind in 1..=25 {
+                numbers.extend([DIGITS, "0000012345678901234567890", "0000000000000000000000000"].map(
+                    |digits| {
+                        let digits = &digits[25 - behind..];
+                        format!("{sign}{whole}.{digits}")
+                    },
+                ));
+                numbers.push(format!("{sign}{whole}.{}e1", &DIGITS[..behind]));
+            }
+        }
+    }
+    let padding = " ".repeat(40);
+    compare(format!("[{padding}{}{padding}]", numbers.join(",")).as_bytes());
+    // What is no number is refused there, too.
+    for wrong in
+        ["01", "-01", "00.5", "1.", "-.5", "1.e5", "1.5.5", "1e", "--1", "1-", "0x1", "12345678901234567a"]
+    {
+        compare(format!("[{padding}{wrong}{padding}]").as_bytes());
+    }
+}
+
+#[test]
+fn texts_with_escapes_of_all_lengths_are_read() {
+    for length in [1, 7, 8, 9, 240, 247, 248, 249, 255, 256, 257, 1000] {
+        for part in ["\\u4e2d", "\\u00e9", "\\u0041", "\\n", "a\\\"", "ab\\u00ff", "中\\t", "\\ud83d\\ude00"]
+        {
+            let text = part.repeat(length);
+            compare(format!("[\"{text}\", \"{text}z\", 1, 2, 3]").as_bytes());
+        }
+    }
+}
+
+#[test]
+fn a_long_list_of_anything_is_the_same() {
+    let items = ["1", "2.5", "\"a\"", "\"\\u00e9b\"", "null", "[]", "[1, [2.5]]", "{\"k\": [0]}", "-0.125"];
+    for count in [4095, 4096, 4097, 20_000] {
+        let mixed = (0..count).map(|index| items[index % items.len()]);
+        compare(format!("[{}]", mixed.collect::<Vec<_>>().join(", ")).as_bytes());
+        // The first ones promise fewer than there are.
+        let uneven = (0..count).map(|index| if index < 4096 { "1234567890.12345" } else { "1" });
+        let list = uneven.collect::<Vec<_>>().join(",");
+        compare(format!("[[{list}], [{list}]]").as_bytes());
+        for wrong in [",", "x", "1e", "\"", ""] {
+            compare(format!("[{list}, {wrong}").as_bytes());
+        }
+    }
+}
+
+#[test]
 fn every_depth_is_as_python_has_it() {
     for depth in [1, 199, 200, 201, 900] {
         compare(format!("{}1{}", "[".repeat(depth), "]".repeat(depth)).as_bytes());
@@ -199,9 +254,17 @@ fn nothing_is_leaked_by_broken_documents() {
             .map(|number| format!("\"text {number}\", {number}.5, null, [{{\"k\": \"v{number}é\"}}]"));
         let start = format!("{{\"rows\": [{}", list.collect::<Vec<_>>().join(", "));
         let padded = format!("{}{start}", " ".repeat(20_000));
-        // The last one is whole, so that what is parsed is freed too.
-        let documents =
-            [start.clone(), format!("{start}]"), format!("{start}], \"x\" 1"), padded, format!("{start}]}}")];
+        let long = format!("[{}", "123456.5, ".repeat(5000));
+        // The last ones are whole, so that what is parsed is freed too.
+        let documents = [
+            start.clone(),
+            format!("{start}]"),
+            format!("{start}], \"x\" 1"),
+            padded,
+            long.clone(),
+            format!("{long}1]"),
+            format!("{start}]}}"),
+        ];
         let run = || {
             for document in &documents {
                 let _ = super::super::parse(py, document.as_bytes());

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 
 use super::calendar::{self, Unit};
 use super::other::not_serializable;
-use super::{Outcome, WriteError, Writer, number};
+use super::{Outcome, WriteError, Writer, digits, number};
 
 /// How an element lies in memory and what it is.
 #[derive(Clone, Copy)]
@@ -131,6 +131,34 @@ impl<'py> Writer<'_, 'py> {
             // SAFETY: without an axis left, `start` is one element.
             return unsafe { self.element(start, element) };
         };
+        // SAFETY: what the caller promises of all axes holds of the first; `element` and `axis` are told of
+        // places in it. The usual numbers get loops of their own, in which their kind is no question.
+        unsafe {
+            match element {
+                _ if !inner.is_empty() => {
+                    self.row(start, axis, None, |writer, place| writer.axis(place, inner, element, None))
+                }
+                Element::Float(8) => {
+                    self.row(start, axis, mask, |writer, place| writer.element(place, Element::Float(8)))
+                }
+                Element::Signed(8) => {
+                    self.row(start, axis, mask, |writer, place| writer.element(place, Element::Signed(8)))
+                }
+                _ => self.row(start, axis, mask, |writer, place| writer.element(place, element)),
+            }
+        }
+    }
+
+    /// # Safety
+    /// `start` and the axis must describe memory, of which `write` gets each place.
+    #[inline]
+    unsafe fn row(
+        &mut self,
+        start: *const u8,
+        axis: &Axis,
+        mask: Option<&[bool]>,
+        write: impl Fn(&mut Self, *const u8) -> Outcome,
+    ) -> Outcome {
         let before = self.out.len();
         self.out.push(b'[');
         for index in 0..axis.length {
@@ -141,14 +169,7 @@ impl<'py> Writer<'_, 'py> {
                 continue;
             }
             // SAFETY: `index` is inside the axis, so the sum stays inside the described memory.
-            unsafe {
-                let place = start.offset(index as isize * axis.stride);
-                if inner.is_empty() {
-                    self.element(place, element)?;
-                } else {
-                    self.axis(place, inner, element, None)?;
-                }
-            }
+            write(self, unsafe { start.offset(index as isize * axis.stride) })?;
         }
         self.out.push(b']');
         Ok(())
@@ -156,7 +177,7 @@ impl<'py> Writer<'_, 'py> {
 
     /// # Safety
     /// `place` must be readable and hold such an element; it need not be aligned.
-    #[inline]
+    #[inline(always)]
     unsafe fn element(&mut self, place: *const u8, element: Element) -> Outcome {
         let out = &mut *self.out;
         // SAFETY: as the caller promises; every pattern of bits is a value of these types (a bool
@@ -165,14 +186,14 @@ impl<'py> Writer<'_, 'py> {
             match element {
                 Element::Bool if *place != 0 => out.extend_from_slice(b"true"),
                 Element::Bool => out.extend_from_slice(b"false"),
-                Element::Signed(8) => number::integer(out, place.cast::<i64>().read_unaligned()),
-                Element::Signed(4) => number::integer(out, place.cast::<i32>().read_unaligned()),
-                Element::Signed(2) => number::integer(out, place.cast::<i16>().read_unaligned()),
-                Element::Signed(_) => number::integer(out, place.cast::<i8>().read_unaligned()),
-                Element::Unsigned(8) => number::integer(out, place.cast::<u64>().read_unaligned()),
-                Element::Unsigned(4) => number::integer(out, place.cast::<u32>().read_unaligned()),
-                Element::Unsigned(2) => number::integer(out, place.cast::<u16>().read_unaligned()),
-                Element::Unsigned(_) => number::integer(out, *place),
+                Element::Signed(8) => digits::signed(out, place.cast::<i64>().read_unaligned()),
+                Element::Signed(4) => digits::signed(out, place.cast::<i32>().read_unaligned().into()),
+                Element::Signed(2) => digits::signed(out, place.cast::<i16>().read_unaligned().into()),
+                Element::Signed(_) => digits::signed(out, place.cast::<i8>().read_unaligned().into()),
+                Element::Unsigned(8) => digits::unsigned(out, place.cast::<u64>().read_unaligned()),
+                Element::Unsigned(4) => digits::unsigned(out, place.cast::<u32>().read_unaligned().into()),
+                Element::Unsigned(2) => digits::unsigned(out, place.cast::<u16>().read_unaligned().into()),
+                Element::Unsigned(_) => digits::unsigned(out, (*place).into()),
                 Element::Float(8) => number::float(out, place.cast::<f64>().read_unaligned()),
                 Element::Float(4) => number::float(out, f64::from(place.cast::<f32>().read_unaligned())),
                 Element::Float(_) => number::float(out, half(place.cast::<u16>().read_unaligned())),

@@ -4,7 +4,7 @@
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::{Outcome, Writer, short};
+use super::{Outcome, Writer, digits};
 
 /// Python writes these with an exponent of two digits, zmij with one or none; elsewhere the two
 /// agree to the byte.
@@ -17,8 +17,29 @@ pub(super) fn float(out: &mut Vec<u8>, value: f64) {
     } else if DIFFERENT.contains(&value.abs()) {
         small_float(out, value);
     } else {
-        short::append(out, zmij::Buffer::new().format_finite(value).as_bytes());
+        other_float(out, value);
     }
+}
+
+/// Formats a float where its text belongs.
+#[inline]
+fn other_float(out: &mut Vec<u8>, value: f64) {
+    const { assert!(align_of::<zmij::Buffer>() == 1, "it may lie anywhere") };
+    out.reserve(size_of::<zmij::Buffer>());
+    let end = out.len();
+    // SAFETY: the buffer is made behind the end, where there is room for it and nothing else lies. Only
+    // where its text is found to start right there, and so was written there, does that become a part of `out`.
+    unsafe {
+        let place = out.as_mut_ptr().add(end).cast::<zmij::Buffer>();
+        place.write(zmij::Buffer::new());
+        let text = (*place).format_finite(value);
+        let length = text.len();
+        if std::ptr::eq(text.as_ptr(), place.cast()) {
+            out.set_len(end + length);
+            return;
+        }
+    }
+    out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
 }
 
 /// `0.000012` as `1.2e-05`, `1e-7` as `1e-07`.
@@ -43,11 +64,6 @@ fn small_float(out: &mut Vec<u8>, value: f64) {
     out.extend_from_slice(b"e-05");
 }
 
-#[inline]
-pub(super) fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
-    short::append(out, itoa::Buffer::new().format(value).as_bytes());
-}
-
 impl Writer<'_, '_> {
     /// An int of exactly Python's type.
     #[inline]
@@ -56,7 +72,7 @@ impl Writer<'_, '_> {
         // SAFETY: `value` is an exact int that the caller holds; such a call runs no Python code.
         let small = unsafe { ffi::PyLong_AsLongLongAndOverflow(value, &mut overflow) };
         if overflow == 0 {
-            integer(self.out, small);
+            digits::signed(self.out, small);
             return Ok(());
         }
         // SAFETY: as above; the result is a new reference or null with an exception set (the int

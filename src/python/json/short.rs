@@ -1,26 +1,37 @@
-//! Appends the short texts of which an answer is made. Numbers have hardly more than twenty characters, and
+//! Copies short texts, of which bodies and answers are made. Most have hardly more than twenty characters, and
 //! a call of the C library to copy so few takes longer than the copying.
 #![expect(unsafe_code, reason = "a few bytes are copied without asking how many at each")]
 
 /// The longest text that is copied here.
 const LONGEST: usize = 32;
 
+/// Appends a text between quotes.
 #[inline]
-pub(super) fn append(out: &mut Vec<u8>, text: &[u8]) {
+pub(super) fn quote(out: &mut Vec<u8>, text: &[u8]) {
     let length = text.len();
-    if length > LONGEST {
-        out.extend_from_slice(text);
-        return;
-    }
-    out.reserve(LONGEST);
+    out.reserve(length + 2);
     let end = out.len();
-    // SAFETY: there is room for the longest text, which this one is not above, behind the end; both copies of
-    // each branch lie inside the first `length` bytes of source and target and together cover them, overlapping
-    // where the length is not twice the step. Source and target are apart: `text` is borrowed, `out` held alone.
+    // SAFETY: there is room for the text and two quotes behind the end, all of which is set. Source and target
+    // are apart: `text` is borrowed, `out` held alone.
     unsafe {
-        let from = text.as_ptr();
-        let to = out.as_mut_ptr().add(end);
-        if length >= 16 {
+        let start = out.as_mut_ptr().add(end);
+        start.write(b'"');
+        copy(text.as_ptr(), start.add(1), length);
+        start.add(1 + length).write(b'"');
+        out.set_len(end + length + 2);
+    }
+}
+
+/// # Safety
+/// As for [`std::ptr::copy_nonoverlapping`].
+#[inline]
+pub(super) unsafe fn copy(from: *const u8, to: *mut u8, length: usize) {
+    // SAFETY: both copies of each branch lie inside the first `length` bytes of source and target and together
+    // cover them, overlapping where the length is not twice the step.
+    unsafe {
+        if length > LONGEST {
+            std::ptr::copy_nonoverlapping(from, to, length);
+        } else if length >= 16 {
             twice::<16>(from, to, length);
         } else if length >= 8 {
             twice::<8>(from, to, length);
@@ -31,7 +42,6 @@ pub(super) fn append(out: &mut Vec<u8>, text: &[u8]) {
                 *to.add(index) = *from.add(index);
             }
         }
-        out.set_len(end + length);
     }
 }
 
@@ -53,14 +63,15 @@ unsafe fn twice<const STEP: usize>(from: *const u8, to: *mut u8, length: usize) 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn texts_of_all_lengths_are_appended_whole() {
+    fn texts_of_all_lengths_are_copied_whole() {
         let text: Vec<u8> = (0..100).collect();
         for length in 0..text.len() {
             let mut out = Vec::new();
             for start in 0..text.len() - length {
                 let before = out.clone();
-                super::append(&mut out, &text[start..start + length]);
-                assert_eq!(out, [before, text[start..start + length].to_vec()].concat());
+                let copied = &text[start..start + length];
+                super::quote(&mut out, copied);
+                assert_eq!(out, [&before, b"\"".as_slice(), copied, b"\""].concat());
             }
         }
     }
