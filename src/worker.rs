@@ -6,7 +6,6 @@ mod confine;
 mod eager;
 mod forker;
 mod limits;
-mod precedence;
 
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
@@ -227,7 +226,6 @@ fn leave_the_server() -> io::Result<()> {
     // Where memory runs out, the kernel is to choose what can be replaced in milliseconds. One that
     // does not take this chooses by size, which is mostly the same.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
-    precedence::yield_to_the_server();
     rustix::thread::set_name(c"tabpy-worker")?;
     Ok(())
 }
