@@ -89,7 +89,7 @@ pub struct Setup {
 impl Setup {
     /// How much empty memory a worker keeps for its next large request: little of what a script may use.
     pub fn kept_bytes(&self) -> usize {
-        const MOST: u64 = 64 << 20;
+        const MOST: u64 = 128 << 20;
         (self.worker_memory_bytes / 8).min(MOST) as usize
     }
 }

@@ -147,9 +147,14 @@ impl<'py> Writer<'_, 'py> {
                 self.separate(index > 0)?;
                 self.foresee(start, index as usize, ffi::PyList_GET_SIZE(list) as usize);
                 let item = ffi::PyList_GET_ITEM(list, index);
-                if ffi::Py_TYPE(item) == &raw mut ffi::PyFloat_Type {
-                    // Columns are mostly of these.
+                // Columns are mostly of these.
+                let kind = ffi::Py_TYPE(item);
+                if kind == &raw mut ffi::PyFloat_Type {
                     number::float(self.out, ffi::PyFloat_AS_DOUBLE(item));
+                } else if kind == &raw mut ffi::PyLong_Type {
+                    self.int(item)?;
+                } else if kind == &raw mut ffi::PyUnicode_Type {
+                    self.text(item)?;
                 } else {
                     self.item(item)?;
                 }

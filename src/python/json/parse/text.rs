@@ -31,6 +31,11 @@ impl Parser<'_, '_> {
     /// A text that is not ASCII or has escapes, after `plain` bytes that are neither.
     fn unusual_text(&mut self, plain: usize) -> Result<Owned, Unfit> {
         let rest = &self.input[self.at..];
+        if rest.get(plain) == Some(&b'\\')
+            && let Some(made) = self.usual_escapes()?
+        {
+            return self.made(made);
+        }
         let end = plain + scan::within_string(&rest[plain..]);
         match rest.get(end) {
             Some(b'"') => {
@@ -38,10 +43,7 @@ impl Parser<'_, '_> {
                 let text = std::str::from_utf8(&rest[..end]).map_err(|_| Unfit)?;
                 self.made(new_text(text))
             }
-            Some(b'\\') => match self.usual_escapes()? {
-                Some(made) => self.made(made),
-                None => self.escaped_text(),
-            },
+            Some(b'\\') => self.escaped_text(),
             _ => Err(Unfit),
         }
     }
