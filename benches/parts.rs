@@ -4,13 +4,14 @@
 use std::ffi::CString;
 use std::hint::black_box;
 use std::path::Path;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule};
-use tabpy_rs::python::{interpreter, json};
-use tabpy_rs::wire::{Reply, Request, Task};
+use tabpy_rs::python::{Interpreter, Surroundings, json};
+use tabpy_rs::wire::{Confinement, PROTOCOL, Reply, Request, Setup, Task};
 
 const ROWS: u32 = 10_000;
 
@@ -35,16 +36,50 @@ const ANSWERS: &[(&str, &str)] = &[
     ("DataFrame", "pandas.DataFrame({'a': range(n), 'b': numpy.arange(n) / 7})"),
 ];
 
+/// The interpreter of this process, made ready as a worker's is.
+fn started() -> &'static Mutex<Interpreter> {
+    static STARTED: OnceLock<Mutex<Interpreter>> = OnceLock::new();
+    STARTED.get_or_init(|| match start() {
+        Ok(interpreter) => Mutex::new(interpreter),
+        Err(error) => panic!("{error:#}"),
+    })
+}
+
+fn start() -> anyhow::Result<Interpreter> {
+    let environment = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
+    let executable = environment.to_str().filter(|_| environment.exists());
+    let folder = tempfile::tempdir()?;
+    let setup = Setup {
+        protocol: PROTOCOL,
+        python: executable.unwrap_or(env!("TABPY_LINKED_PYTHON")).to_owned(),
+        preload: Vec::new(),
+        import_in_worker: Vec::new(),
+        max_response_bytes: 256 << 20,
+        worker_memory_bytes: 4 << 30,
+        script_disk_bytes: 1 << 30,
+        confinement: Confinement {
+            on: false,
+            read: Vec::new(),
+            write: Vec::new(),
+            network: true,
+            hidden: Vec::new(),
+            server: 0,
+        },
+        folder: folder.path().to_owned(),
+        catalogue: folder.path().join("catalogue"),
+    };
+    let (mut interpreter, _) = Interpreter::start(&setup)?;
+    interpreter.get_ready(&Surroundings {
+        import: &[],
+        old_folder: folder.path(),
+        folder: folder.path(),
+        confinement: &setup.confinement,
+    })?;
+    Ok(interpreter)
+}
+
 fn with_python<T>(run: impl FnOnce(Python<'_>, &Bound<'_, PyDict>) -> PyResult<T>) -> T {
-    static STARTED: std::sync::Once = std::sync::Once::new();
-    STARTED.call_once(|| {
-        let environment = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
-        let executable = environment.to_str().filter(|_| environment.exists());
-        if let Err(error) = interpreter::start(executable.unwrap_or(env!("TABPY_LINKED_PYTHON"))) {
-            panic!("{error:#}");
-        }
-        interpreter::keep_memory(64 << 20);
-    });
+    started();
     let outcome = Python::attach(|py| {
         let source = c"import numpy, pandas, random as source\nrandom = source.Random(1).random\nrandrange = source.Random(2).randrange\n";
         let names = PyModule::from_code(py, source, c"bench.py", c"bench")?.dict();
@@ -99,6 +134,20 @@ fn write(criterion: &mut Criterion) {
     });
 }
 
+/// A whole request without its way to the worker: what is left of a tiny one is the script's call.
+fn script(criterion: &mut Criterion) {
+    let mut interpreter = started().lock().unwrap_or_else(PoisonError::into_inner);
+    let body = br#"{"script":"return _arg1[0] + 1","data":{"_arg1":[41.5]}}"#;
+    let mut buffer = Vec::new();
+    criterion.bench_function("script/tiny", |bencher| {
+        bencher.iter(|| {
+            buffer.clear();
+            buffer.extend_from_slice(black_box(body));
+            interpreter.evaluate(&mut buffer, 0, 0, |outcome, _| outcome.status)
+        });
+    });
+}
+
 fn wire(criterion: &mut Criterion) {
     let request = Request::plain(Task::Evaluate, 7, 100);
     criterion.bench_function("wire/request", |bencher| {
@@ -113,6 +162,6 @@ fn wire(criterion: &mut Criterion) {
 criterion_group! {
     name = parts;
     config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
-    targets = parse, write, wire
+    targets = parse, write, script, wire
 }
 criterion_main!(parts);
