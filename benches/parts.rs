@@ -1,6 +1,9 @@
 //! Each hot function by itself, against the baseline that is kept in `benches/baseline`: `make bench-parts`.
 //! A baseline is of one machine; on another one, keep its own first (BENCH_KEEP=1).
 
+#[path = "shared/interpreter.rs"]
+mod interpreter;
+
 use std::ffi::CString;
 use std::hint::black_box;
 use std::path::Path;
@@ -10,8 +13,9 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule};
-use tabpy_rs::python::{Interpreter, Surroundings, json};
-use tabpy_rs::wire::{Confinement, PROTOCOL, Reply, Request, Setup, Task};
+use tabpy_rs::python::{Interpreter, json};
+use tabpy_rs::wire::{Reply, Request, Task};
+use tempfile::TempDir;
 
 const ROWS: u32 = 10_000;
 
@@ -36,46 +40,18 @@ const ANSWERS: &[(&str, &str)] = &[
     ("DataFrame", "pandas.DataFrame({'a': range(n), 'b': numpy.arange(n) / 7})"),
 ];
 
-/// The interpreter of this process, made ready as a worker's is.
+/// The interpreter of this process.
 fn started() -> &'static Mutex<Interpreter> {
-    static STARTED: OnceLock<Mutex<Interpreter>> = OnceLock::new();
-    STARTED.get_or_init(|| match start() {
-        Ok(interpreter) => Mutex::new(interpreter),
-        Err(error) => panic!("{error:#}"),
-    })
-}
-
-fn start() -> anyhow::Result<Interpreter> {
-    let environment = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
-    let executable = environment.to_str().filter(|_| environment.exists());
-    let folder = tempfile::tempdir()?;
-    let setup = Setup {
-        protocol: PROTOCOL,
-        python: executable.unwrap_or(env!("TABPY_LINKED_PYTHON")).to_owned(),
-        preload: Vec::new(),
-        import_in_worker: Vec::new(),
-        max_response_bytes: 256 << 20,
-        worker_memory_bytes: 4 << 30,
-        script_disk_bytes: 1 << 30,
-        confinement: Confinement {
-            on: false,
-            read: Vec::new(),
-            write: Vec::new(),
-            network: true,
-            hidden: Vec::new(),
-            server: 0,
-        },
-        folder: folder.path().to_owned(),
-        catalogue: folder.path().join("catalogue"),
-    };
-    let (mut interpreter, _) = Interpreter::start(&setup)?;
-    interpreter.get_ready(&Surroundings {
-        import: &[],
-        old_folder: folder.path(),
-        folder: folder.path(),
-        confinement: &setup.confinement,
-    })?;
-    Ok(interpreter)
+    static STARTED: OnceLock<(Mutex<Interpreter>, TempDir)> = OnceLock::new();
+    let (interpreter, _) = STARTED.get_or_init(|| {
+        let environment = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
+        let executable = environment.to_str().filter(|_| environment.exists());
+        match interpreter::ready(executable.unwrap_or(env!("TABPY_LINKED_PYTHON")).to_owned(), &[]) {
+            Ok((interpreter, folder)) => (Mutex::new(interpreter), folder),
+            Err(error) => panic!("{error:#}"),
+        }
+    });
+    interpreter
 }
 
 fn with_python<T>(run: impl FnOnce(Python<'_>, &Bound<'_, PyDict>) -> PyResult<T>) -> T {

@@ -5,9 +5,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use tabpy_rs::python::{Interpreter, Surroundings};
-use tabpy_rs::wire::{Confinement, PROTOCOL, Setup};
 
+use crate::interpreter;
 use crate::server::{ROLE, package_folder};
 
 pub(crate) const NAME: &str = "alone";
@@ -30,33 +29,8 @@ pub(crate) fn measure(body: &str, time: Duration) -> Result<f64> {
 pub(crate) fn run(time: Duration) -> Result<f64> {
     let mut body = Vec::new();
     std::io::stdin().read_to_end(&mut body)?;
-    let folder = tempfile::tempdir()?;
-    let setup = Setup {
-        protocol: PROTOCOL,
-        python: package_folder().join(".venv/bin/python").display().to_string(),
-        preload: vec!["numpy".to_owned()],
-        import_in_worker: Vec::new(),
-        max_response_bytes: 256 << 20,
-        worker_memory_bytes: 4 << 30,
-        script_disk_bytes: 1 << 30,
-        confinement: Confinement {
-            on: false,
-            read: Vec::new(),
-            write: Vec::new(),
-            network: true,
-            hidden: Vec::new(),
-            server: 0,
-        },
-        folder: folder.path().to_owned(),
-        catalogue: folder.path().join("catalogue"),
-    };
-    let (mut interpreter, _) = Interpreter::start(&setup)?;
-    interpreter.get_ready(&Surroundings {
-        import: &[],
-        old_folder: folder.path(),
-        folder: folder.path(),
-        confinement: &setup.confinement,
-    })?;
+    let python = package_folder().join(".venv/bin/python").display().to_string();
+    let (mut interpreter, _folder) = interpreter::ready(python, &["numpy"])?;
     let mut buffer = Vec::new();
     let mut evaluate = || {
         buffer.clear();

@@ -10,6 +10,8 @@ mod case;
 mod cold_start;
 mod echo;
 mod functions;
+#[path = "../shared/interpreter.rs"]
+mod interpreter;
 mod load;
 mod memory;
 mod replacement;
