@@ -14,6 +14,7 @@ mod endpoints;
 mod evaluate;
 mod functions;
 mod health;
+mod light;
 mod listing;
 mod metrics;
 mod openapi;

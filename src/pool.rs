@@ -3,6 +3,7 @@
 //! the deadline, or breaks the wire, is killed and replaced behind the scenes. Nothing here knows what
 //! is inside a request or an answer.
 
+mod batch;
 mod body;
 mod channel;
 mod disk;
@@ -34,7 +35,7 @@ use body::Parts;
 pub use folder::Folders;
 use lease::Lease;
 use process::Worker;
-use waiting::Waiting;
+use waiting::{Light, Turn, Waiter, Waiting};
 pub use warden::Allowance;
 use warden::Warden;
 
@@ -99,6 +100,8 @@ pub struct Job {
     pub deadline: Instant,
     /// Whether what is printed comes with the answer, beside going to the log.
     pub wants_output: bool,
+    /// Whether it is likely to be so quick, and so harmless, that it may go to a worker together with others.
+    pub light: bool,
 }
 
 /// What a worker answered.
@@ -109,6 +112,8 @@ pub struct Answer {
     pub rows_out: u32,
     /// Whether Tableau can take the answer.
     pub fits: bool,
+    /// Whether the script did nothing but compute the answer.
+    pub pure: bool,
     /// The worker's number, for the log.
     pub worker: u64,
     /// How long the request waited for it.
@@ -209,9 +214,13 @@ impl Pool {
     pub async fn run(&self, mut job: Job) -> Result<Answer, Trouble> {
         let arrived = Instant::now();
         let deadline = tokio::time::Instant::from_std(job.deadline);
+        // Among others, it is for the batch to say that the time is over: it knows what has begun.
+        let latest = if job.light { deadline + batch::GRACE } else { deadline };
         loop {
-            let mut lease = match tokio::time::timeout_at(deadline, self.take()).await {
-                Ok(lease) => lease?,
+            let mut lease = match tokio::time::timeout_at(latest, self.take(&job)).await {
+                Ok(Ok(Turn::Worker(lease))) => lease,
+                Ok(Ok(Turn::Over(outcome))) => return outcome,
+                Ok(Err(trouble)) => return Err(trouble),
                 Err(_) => return Err(self.shared.not_started()),
             };
             let queued = arrived.elapsed();
@@ -240,6 +249,7 @@ impl Pool {
                         rows_in: reply.rows_in,
                         rows_out: reply.rows_out,
                         fits: reply.fits,
+                        pure: reply.pure,
                         worker,
                         queued,
                         ran: started.elapsed(),
@@ -255,7 +265,7 @@ impl Pool {
                 Ok(Err(exchange::Lost::Garbled)) => {
                     return Err(Trouble::Died { how: GARBLED.to_owned(), begun });
                 }
-                Err(_) => return Err(Trouble::TimedOut { begun }),
+                Ok(Err(exchange::Lost::Unwanted)) | Err(_) => return Err(Trouble::TimedOut { begun }),
             }
         }
     }
@@ -295,7 +305,7 @@ impl Pool {
         }
     }
 
-    async fn take(&self) -> Result<Lease, Trouble> {
+    async fn take(&self, job: &Job) -> Result<Turn, Trouble> {
         let turn = {
             let mut state = self.shared.lock();
             if state.stopping {
@@ -305,7 +315,7 @@ impl Pool {
                 let busy = state.alive - state.idle.len();
                 drop(state);
                 let lease = Lease::new(worker, Arc::clone(&self.shared));
-                return Ok(lease.staying_awake(busy <= self.shared.processors));
+                return Ok(Turn::Worker(lease.staying_awake(busy <= self.shared.processors)));
             }
             let queue_size = self.shared.start.limits.queue_size;
             if state.waiting.len() >= queue_size {
@@ -316,12 +326,8 @@ impl Pool {
                 }
             }
             let (turn, mine) = oneshot::channel();
-            if !state.looked_after {
-                // The starter sleeps while nobody waits.
-                state.looked_after = true;
-                let _ = self.shared.starter.send(starter::Order::Look);
-            }
-            state.waiting.join(turn);
+            self.shared.look_after(&mut state);
+            state.waiting.join(turn, Light::of(job));
             mine
         };
         turn.await.map_err(|_| Trouble::Stopping)
@@ -352,10 +358,18 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands a free worker to whoever waits longest, or lets it rest.
+    /// The starter sleeps while nobody waits.
+    fn look_after(&self, state: &mut State) {
+        if !state.looked_after {
+            state.looked_after = true;
+            let _ = self.starter.send(starter::Order::Look);
+        }
+    }
+
+    /// Hands a free worker to whoever waits longest, and to who stands behind if all are light; or lets it rest.
     fn give(self: &Arc<Self>, mut worker: Worker) {
         loop {
-            let waiter = {
+            let (waiter, others) = {
                 let mut state = self.lock();
                 // Looked at under the lock: an end that is told later finds the worker among the idle.
                 if state.stopping || worker.has_ended() {
@@ -364,7 +378,8 @@ impl Shared {
                 match state.waiting.next(worker.line) {
                     Some((waiter, line)) => {
                         state.move_to(&mut worker, line);
-                        waiter
+                        let others = state.waiting.others(&waiter, line, self.most_together(&worker));
+                        (waiter, others)
                     }
                     None => {
                         worker.rested = Instant::now();
@@ -373,15 +388,46 @@ impl Shared {
                     }
                 }
             };
-            match waiter.turn.send(Lease::new(worker, Arc::clone(self))) {
-                Ok(()) => return,
-                Err(lease) => match lease.into_worker() {
+            let lease = Lease::new(worker, Arc::clone(self));
+            if !others.is_empty() {
+                let batch = std::iter::once(waiter).chain(others).collect();
+                tokio::spawn(batch::run(lease, Arc::clone(self), batch));
+                return;
+            }
+            match waiter.turn.send(Turn::Worker(lease)) {
+                Err(Turn::Worker(lease)) => match lease.into_worker() {
                     Some(returned) => worker = returned,
                     None => return,
                 },
+                _ => return,
             }
         }
         self.bury(worker, Ended::Idle);
+    }
+
+    /// How many requests a worker may take at once before it is replaced.
+    fn most_together(&self, worker: &Worker) -> usize {
+        let left = self.start.limits.worker_requests.saturating_sub(worker.served);
+        usize::try_from(left).unwrap_or(usize::MAX).min(batch::MOST)
+    }
+
+    /// Lets requests wait again that have not been answered, before all others of this thread.
+    fn wait_again(self: &Arc<Self>, waiters: Vec<Waiter>) {
+        let mut state = self.lock();
+        if state.stopping || waiters.is_empty() {
+            // Those who wait learn it from the loss of their turn.
+            return;
+        }
+        state.waiting.rejoin(waiters);
+        self.look_after(&mut state);
+        // Nobody waited a moment ago, so a worker may rest.
+        while state.waiting.len() > 0
+            && let Some(worker) = state.take_idle()
+        {
+            drop(state);
+            self.give(worker);
+            state = self.lock();
+        }
     }
 
     /// Ends a worker if it is idle; one at work ends with its work.

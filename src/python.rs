@@ -55,6 +55,21 @@ pub struct Outcome {
     pub fits: bool,
     /// Whether it is known already that no other script should meet this process.
     pub last: bool,
+    /// Whether the script computed its answer from its arguments and did nothing else.
+    pub pure: bool,
+    /// It was not run, since it is not pure and was to run only if it is.
+    pub declined: bool,
+}
+
+/// What a request has left of the process for the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aftermath {
+    /// All is as it was.
+    Untouched,
+    /// What was changed is as it was again, but for files.
+    PutRight,
+    /// No other script should meet the process.
+    Spoilt,
 }
 
 /// The one interpreter of a worker process.
@@ -86,6 +101,7 @@ impl Interpreter {
         module(py, include_str!("python/state.py"), c"_tabpy_rs_state")?;
         module(py, include_str!("python/place.py"), c"_tabpy_rs_place")?;
         module(py, include_str!("python/foreign.py"), c"_tabpy_rs_foreign")?;
+        module(py, include_str!("python/pure.py"), c"_tabpy_rs_pure")?;
         let prelude = module(py, include_str!("python/prelude.py"), c"_tabpy_rs")?;
         module(py, include_str!("python/archive.py"), c"_tabpy_rs_archive")?;
         let helpers = module(py, include_str!("python/functions.py"), c"_tabpy_rs_functions")?;
@@ -187,14 +203,15 @@ impl Interpreter {
 
     /// Evaluates the body of a `POST /evaluate`, which `buffer` holds after `start` bytes, writes the answer
     /// over it, and hands that to `reply` before the arguments are freed and the process is put right, which
-    /// takes its time. Says, too, whether it is right.
+    /// takes its time. Says, too, what that has come to. With `only_if_pure`, a script that is not is declined.
     pub fn evaluate<R>(
         &mut self,
         buffer: &mut Vec<u8>,
         start: usize,
         generation: u64,
+        only_if_pure: bool,
         reply: impl FnOnce(Outcome, &[u8]) -> R,
-    ) -> (R, bool) {
+    ) -> (R, Aftermath) {
         self.functions.begin(generation);
         Python::attach(|py| {
             let prelude = self.prelude.clone_ref(py);
@@ -206,15 +223,17 @@ impl Interpreter {
                 Ok(input) => input,
                 Err(error) => {
                     let described = exception::describe(prelude, &error, None, Stage::Running);
-                    return (reply(Outcome::of(described.status), &described.body), true);
+                    return (reply(Outcome::of(described.status), &described.body), Aftermath::Untouched);
                 }
             };
             let call = match Call::read(&input) {
                 Ok(call) => call,
-                Err(failure) => return (reply(Outcome::of(failure.status), &failure.body()), true),
+                Err(failure) => {
+                    return (reply(Outcome::of(failure.status), &failure.body()), Aftermath::Untouched);
+                }
             };
             let rows_in = call.rows();
-            let (mut outcome, risk) = self.run(prelude, &call, answer);
+            let (mut outcome, risk) = self.run(prelude, &call, only_if_pure, answer);
             // Columns are for table extensions, which take any number of rows.
             outcome.fit(rows_in, answer.first() == Some(&b'{'));
             self.finish(py, outcome, answer, risk, reply)
@@ -225,55 +244,53 @@ impl Interpreter {
         &mut self,
         prelude: &Bound<'_, PyModule>,
         call: &Call<'_>,
+        only_if_pure: bool,
         answer: &mut Vec<u8>,
     ) -> (Outcome, Risk) {
-        // A script that does not compile does nothing.
-        let mut risk = Risk::NONE;
-        let (error, stage) = match self.call(prelude, call, answer, &mut risk) {
-            Ok(rows_out) => return (Outcome { rows_out, ..Outcome::of(200) }, risk),
-            Err(Trouble::Raised(error, stage)) => (error, stage),
-            Err(Trouble::TooLarge) => {
-                let failure = too_large(self.max_response_bytes, "script");
-                *answer = failure.body();
-                return (Outcome::of(failure.status), risk);
-            }
-        };
-        let described = exception::describe(prelude, &error, Some(&call.script), stage);
-        *answer = described.body;
-        (Outcome::of(described.status), risk)
-    }
-
-    /// Compiles, calls and writes; the answer's rows when all three went well.
-    fn call(
-        &mut self,
-        prelude: &Bound<'_, PyModule>,
-        call: &Call<'_>,
-        answer: &mut Vec<u8>,
-        risk: &mut Risk,
-    ) -> Result<usize, Trouble> {
-        let base_globals = self.base_globals.bind(prelude.py());
         let running = |error| Trouble::Raised(error, Stage::Running);
         let script = self
             .scripts
             .get(prelude, &call.script, call.arguments.len())
-            .map_err(|error| Trouble::Raised(error, Stage::Compiling))?;
-        *risk = script.risk;
-        let globals = base_globals.copy().map_err(running)?;
-        let function = script.function(&globals).map_err(running)?;
-        let result = call.invoke(&function, &self.tabpy).map_err(running)?;
-        let rows = json::rows(&result);
-        json::write(&result, answer, self.max_response_bytes).map_err(|error| match error {
-            json::WriteError::Python(error) => running(error),
-            json::WriteError::TooLarge => Trouble::TooLarge,
-        })?;
-        // A function that a script made global holds its globals, and they it.
-        if globals.len() > base_globals.len() {
-            globals.clear();
+            .map_err(|error| Trouble::Raised(error, Stage::Compiling));
+        // A script that does not compile does nothing.
+        let (risk, pure) = script.as_ref().map_or((Risk::NONE, false), |script| (script.risk, script.pure));
+        if script.is_ok() && only_if_pure && !pure {
+            return (Outcome { declined: true, ..Outcome::of(500) }, risk);
         }
-        Ok(rows)
+        let base_globals = self.base_globals.bind(prelude.py());
+        let limit = self.max_response_bytes;
+        let written = script.and_then(|script| {
+            let globals = base_globals.copy().map_err(running)?;
+            let function = script.function(&globals).map_err(running)?;
+            let result = call.invoke(&function, &self.tabpy).map_err(running)?;
+            let rows = json::rows(&result);
+            json::write(&result, answer, limit).map_err(|error| match error {
+                json::WriteError::Python(error) => running(error),
+                json::WriteError::TooLarge => Trouble::TooLarge,
+            })?;
+            // A function that a script made global holds its globals, and they it.
+            if globals.len() > base_globals.len() {
+                globals.clear();
+            }
+            Ok(rows)
+        });
+        let outcome = match written {
+            Ok(rows_out) => Outcome { rows_out, ..Outcome::of(200) },
+            Err(Trouble::Raised(error, stage)) => {
+                let described = exception::describe(prelude, &error, Some(&call.script), stage);
+                *answer = described.body;
+                Outcome::of(described.status)
+            }
+            Err(Trouble::TooLarge) => {
+                let failure = too_large(limit, "script");
+                *answer = failure.body();
+                Outcome::of(failure.status)
+            }
+        };
+        (Outcome { pure, ..outcome }, risk)
     }
 
-    /// Replies, and then leaves the process as the next script may expect it. Says, too, whether it is.
+    /// Replies, and then leaves the process as the next script may expect it.
     fn finish<R>(
         &self,
         py: Python<'_>,
@@ -281,14 +298,18 @@ impl Interpreter {
         answer: &[u8],
         risk: Risk,
         reply: impl FnOnce(Outcome, &[u8]) -> R,
-    ) -> (R, bool) {
+    ) -> (R, Aftermath) {
+        if outcome.pure || outcome.declined {
+            return (reply(outcome, answer), Aftermath::Untouched);
+        }
         let heard = self.flush(py);
         let whole = risk.and(self.functions.used().risk);
         // Told with the reply, so that another worker is made at once; the rest is looked into afterwards.
         outcome.last = !heard || whole.is_beyond_repair() || whole != Risk::NONE && self.has_company(py);
         let last = outcome.last;
         let replied = reply(outcome, answer);
-        (replied, !last && self.is_right(py, risk))
+        let right = !last && self.is_right(py, risk);
+        (replied, if right { Aftermath::PutRight } else { Aftermath::Spoilt })
     }
 
     /// Sends what was printed on its way before the answer; says whether that worked.
@@ -345,7 +366,7 @@ enum Trouble {
 impl Outcome {
     /// Without rows.
     pub fn of(status: u16) -> Self {
-        Self { status, rows_in: 0, rows_out: 0, fits: true, last: false }
+        Self { status, rows_in: 0, rows_out: 0, fits: true, last: false, pure: false, declined: false }
     }
 
     fn fit(&mut self, rows_in: usize, columns: bool) {

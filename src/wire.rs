@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 /// Raised whenever the layout below changes: front and worker must agree.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 
 /// Bytes of the header of a request and of a reply.
 pub const HEADER: usize = 40;
@@ -15,6 +15,7 @@ const REPLY_MAGIC: u32 = u32::from_be_bytes(*b"tpRP");
 
 /// Beside the number of the task.
 const STAY_AWAKE: u32 = 1 << 31;
+const ONLY_IF_PURE: u32 = 1 << 30;
 
 /// What a worker is asked to do with the body that follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct Request {
     pub version: u32,
     /// Whether the worker may wait awake for the next request: no more are busy than there are processors.
     pub stay_awake: bool,
+    /// Other clients' requests stand behind this one on the wire, so a script that might reach them is declined.
+    pub only_if_pure: bool,
 }
 
 /// The header before a reply's body.
@@ -60,6 +63,10 @@ pub struct Reply {
     pub fits: bool,
     /// Whether the worker ends after this.
     pub last: bool,
+    /// Whether the script computed its answer from its arguments and did nothing else.
+    pub pure: bool,
+    /// It was not run, since it is not pure and was to run only if it is; this is no answer.
+    pub declined: bool,
     pub body_length: u64,
 }
 
@@ -171,7 +178,8 @@ impl Request {
         };
         let mut header = [0; HEADER];
         header[0..4].copy_from_slice(&REQUEST_MAGIC.to_le_bytes());
-        let flags = if self.stay_awake { STAY_AWAKE } else { 0 };
+        let flag = |is_set, flag| if is_set { flag } else { 0 };
+        let flags = flag(self.stay_awake, STAY_AWAKE) | flag(self.only_if_pure, ONLY_IF_PURE);
         header[4..8].copy_from_slice(&(task | flags).to_le_bytes());
         header[8..16].copy_from_slice(&self.id.to_le_bytes());
         header[16..24].copy_from_slice(&self.body_length.to_le_bytes());
@@ -186,7 +194,7 @@ impl Request {
             return Err(BrokenWire);
         }
         let task_and_flags = number32(header, 4);
-        let task = match task_and_flags & !STAY_AWAKE {
+        let task = match task_and_flags & !(STAY_AWAKE | ONLY_IF_PURE) {
             1 => Task::Setup,
             2 => Task::Evaluate,
             3 => Task::Query,
@@ -201,12 +209,22 @@ impl Request {
             generation: number64(header, 28),
             version: number32(header, 36),
             stay_awake: task_and_flags & STAY_AWAKE != 0,
+            only_if_pure: task_and_flags & ONLY_IF_PURE != 0,
         })
     }
 
     /// Words to a worker that is not for any function.
     pub fn plain(task: Task, id: u64, body_length: u64) -> Self {
-        Self { task, id, name_length: 0, body_length, generation: 0, version: 0, stay_awake: false }
+        Self {
+            task,
+            id,
+            name_length: 0,
+            body_length,
+            generation: 0,
+            version: 0,
+            stay_awake: false,
+            only_if_pure: false,
+        }
     }
 }
 
@@ -214,7 +232,17 @@ impl Reply {
     /// The last frame of a worker that cannot serve another script, under the id of its last reply: it has
     /// not begun with whatever it may have been sent since.
     pub fn goodbye(id: u64) -> Self {
-        Self { id, status: 200, rows_in: 0, rows_out: 0, fits: true, last: true, body_length: 0 }
+        Self {
+            id,
+            status: 200,
+            rows_in: 0,
+            rows_out: 0,
+            fits: true,
+            last: true,
+            pure: false,
+            declined: false,
+            body_length: 0,
+        }
     }
 
     pub fn encode(&self) -> [u8; HEADER] {
@@ -227,6 +255,8 @@ impl Reply {
         header[28..32].copy_from_slice(&self.rows_out.to_le_bytes());
         header[32] = u8::from(self.fits);
         header[33] = u8::from(self.last);
+        header[34] = u8::from(self.pure);
+        header[35] = u8::from(self.declined);
         header
     }
 
@@ -245,6 +275,8 @@ impl Reply {
             rows_out: number32(header, 28),
             fits: header[32] != 0,
             last: header[33] != 0,
+            pure: header[34] != 0,
+            declined: header[35] != 0,
             body_length: number64(header, 16),
         })
     }
@@ -267,13 +299,40 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn requests() -> impl Strategy<Value = Request> {
+        any::<(u64, u32, u64, u64, u32, bool, bool)>().prop_map(
+            |(id, name_length, body_length, generation, version, stay_awake, only_if_pure)| Request {
+                name_length,
+                generation,
+                version,
+                stay_awake,
+                only_if_pure,
+                ..Request::plain(Task::Query, id, body_length)
+            },
+        )
+    }
+
+    fn replies() -> impl Strategy<Value = Reply> {
+        (200u16..600, any::<(u64, u32, u32, u64, bool, bool, bool, bool)>()).prop_map(
+            |(status, (id, rows_in, rows_out, body_length, fits, last, pure, declined))| Reply {
+                id,
+                status,
+                rows_in,
+                rows_out,
+                fits,
+                last,
+                pure,
+                declined,
+                body_length,
+            },
+        )
+    }
+
     proptest! {
         #[test]
-        fn a_header_comes_back_as_it_went(id: u64, name_length: u32, body_length: u64, generation: u64, version: u32, stay_awake: bool, status in 200u16..600, rows_in: u32, rows_out: u32, fits: bool, last: bool) {
-            let reply = Reply { id, status, rows_in, rows_out, fits, last, body_length };
-            prop_assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
-            let request = Request { task: Task::Query, id, name_length, body_length, generation, version, stay_awake };
+        fn a_header_comes_back_as_it_went(request in requests(), reply in replies()) {
             prop_assert_eq!(Request::decode(&request.encode()), Ok(request));
+            prop_assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
         }
 
         #[test]

@@ -1,5 +1,5 @@
 //! The child's loop: read a frame, let Python answer it, write a frame. A worker has one interpreter,
-//! answers one request at a time, and ends when the front's end of the socket closes. It never looks
+//! answers one request after the other, and ends when the front's end of the socket closes. It never looks
 //! at a clock; and it says goodbye when a script has left what the next one must not meet.
 
 mod confine;
@@ -20,7 +20,7 @@ use eager::Eager;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::large_pages;
-use crate::python::{Interpreter, Outcome, Surroundings, Wanted};
+use crate::python::{Aftermath, Interpreter, Outcome, Surroundings, Wanted};
 use crate::temporary::{self, Look};
 use crate::wire::{self, Hello, Reply, Request, Setup, Task};
 
@@ -38,7 +38,7 @@ pub fn run() -> anyhow::Result<()> {
     let stream = UnixStream::from(take_socket().context("the worker has no socket to the server")?);
     leave_the_server()?;
     let mut buffer = Vec::with_capacity(FIRST_READ);
-    let Some(first) = read_frame(&stream, &mut buffer)? else { return Ok(()) };
+    let Some(first) = read_frame(&stream, &mut buffer, &mut Vec::new())? else { return Ok(()) };
     if first.task != Task::Setup {
         bail!(wire::BrokenWire);
     }
@@ -111,19 +111,23 @@ fn serve(
     let this = rustix::process::getpid();
     let kept_buffer = setup.kept_bytes().max(KEPT_BUFFER);
     let mut buffer = Vec::with_capacity(FIRST_READ);
+    // What has come of the next requests.
+    let mut ahead = Vec::new();
     let mut keeps = false;
     let mut eager = Eager::default();
     let mut stay_awake = false;
     loop {
-        if keeps && !is_readable(stream, Some(&IDLE))? {
-            buffer = Vec::with_capacity(FIRST_READ);
-            interpreter.rest();
+        if ahead.is_empty() {
+            if keeps && !is_readable(stream, Some(&IDLE))? {
+                buffer = Vec::with_capacity(FIRST_READ);
+                interpreter.rest();
+            }
+            // A reader that blocks would also be woken when the front has read the answer.
+            if !(stay_awake && eager.comes_soon(stream)?) {
+                is_readable(stream, None)?;
+            }
         }
-        // A reader that blocks would also be woken when the front has read the answer.
-        if !(stay_awake && eager.comes_soon(stream)?) {
-            is_readable(stream, None)?;
-        }
-        let Some(request) = read_frame(stream, &mut buffer)? else { return Ok(()) };
+        let Some(request) = read_frame(stream, &mut buffer, &mut ahead)? else { return Ok(()) };
         stay_awake = request.stay_awake;
         let reply = |outcome, body: &[u8]| {
             if rustix::process::getpid() != this {
@@ -133,24 +137,31 @@ fn serve(
             write_frame(stream, request.id, outcome, body)
         };
         let start = wire::HEADER + request.name_length as usize;
-        let right = match request.task {
+        let aftermath = match request.task {
             Task::Evaluate => {
-                let (replied, right) = interpreter.evaluate(&mut buffer, start, request.generation, reply);
+                let Request { generation, only_if_pure, .. } = request;
+                let (replied, aftermath) =
+                    interpreter.evaluate(&mut buffer, start, generation, only_if_pure, reply);
                 replied?;
-                right
+                aftermath
             }
             Task::Query => {
                 let name = String::from_utf8_lossy(&buffer[wire::HEADER..start]).into_owned();
                 let wanted = Wanted { name: &name, version: request.version, generation: request.generation };
-                let (replied, right) = interpreter.query(&wanted, &mut buffer, start, reply);
+                let (replied, aftermath) = interpreter.query(&wanted, &mut buffer, start, reply);
                 replied?;
-                right
+                aftermath
             }
             // A worker for a trial serves nobody else.
             Task::Load => return interpreter.try_out(&buffer[start..], reply),
             Task::Setup => bail!(wire::BrokenWire),
         };
-        if !right || tidy(interpreter, &mut places).is_err() {
+        let left_right = match aftermath {
+            Aftermath::Untouched => true,
+            Aftermath::PutRight => tidy(interpreter, &mut places).is_ok(),
+            Aftermath::Spoilt => false,
+        };
+        if !left_right {
             return say_goodbye(stream, request.id);
         }
         if buffer.capacity() > kept_buffer {
@@ -246,9 +257,15 @@ fn give_up(stream: &UnixStream, id: u64, error: &anyhow::Error) -> anyhow::Resul
     write_frame(stream, id, Outcome::of(500), format!("{error:#}").as_bytes())
 }
 
-/// Reads one whole frame, header included, into `buffer`. `None` when the front has gone.
-fn read_frame(stream: &UnixStream, buffer: &mut Vec<u8>) -> anyhow::Result<Option<Request>> {
+/// Reads one whole frame, header included, into `buffer`, which begins with what came `ahead`; and leaves there what
+/// has come of the next one. `None` when the front has gone.
+fn read_frame(
+    stream: &UnixStream,
+    buffer: &mut Vec<u8>,
+    ahead: &mut Vec<u8>,
+) -> anyhow::Result<Option<Request>> {
     buffer.clear();
+    buffer.append(ahead);
     // One read takes a whole tiny request.
     if !read_until(stream, buffer, wire::HEADER)? {
         return Ok(None);
@@ -266,9 +283,12 @@ fn read_frame(stream: &UnixStream, buffer: &mut Vec<u8>) -> anyhow::Result<Optio
         large_pages::prefer(buffer.spare_capacity_mut());
         read_until(stream, buffer, whole)?;
     }
-    // The front never sends the next request before it has the answer to this one.
     if buffer.len() > whole {
-        bail!(wire::BrokenWire);
+        // Where a script may do anything, the front never sends the next request before it has the answer.
+        if !request.only_if_pure {
+            bail!(wire::BrokenWire);
+        }
+        ahead.extend(buffer.drain(whole..));
     }
     Ok(Some(request))
 }
@@ -295,6 +315,8 @@ fn write_frame(mut stream: &UnixStream, id: u64, outcome: Outcome, body: &[u8]) 
         rows_out: u32::try_from(outcome.rows_out).unwrap_or(u32::MAX),
         fits: outcome.fits,
         last: outcome.last,
+        pure: outcome.pure,
+        declined: outcome.declined,
         body_length: body.len() as u64,
     }
     .encode();

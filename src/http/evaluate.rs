@@ -23,6 +23,8 @@ pub(super) struct Call {
     pub(super) name: String,
     pub(super) version: u32,
     pub(super) body: Bytes,
+    /// Whether it may go to a worker together with others; see [`super::light`].
+    pub(super) light: bool,
 }
 
 /// Runs a script with columns of data. The answer is what it returns: as many values as rows, or one.
@@ -45,8 +47,14 @@ pub(super) async fn evaluate(
                        administrator.";
         return Err(Failure::new(404, message).into());
     }
-    let call = Call { task: Task::Evaluate, name: String::new(), version: 0, body };
-    let answer = work(&request, &service, call, &service.evaluate_timeout, as_for_script).await?;
+    let key = service.light_scripts.key(&body);
+    let light = key.is_some_and(|key| service.light_scripts.contains(key));
+    let call = Call { task: Task::Evaluate, name: String::new(), version: 0, body, light };
+    let outcome = work(&request, &service, call, &service.evaluate_timeout, as_for_script).await;
+    if let Some(key) = key {
+        service.light_scripts.learn(key, outcome.as_ref().ok());
+    }
+    let answer = outcome?;
     let details = details::wanted(&request).then(|| details::of(&answer));
     let mut response = answer::json_for(&request, answer.status, answer.body).await;
     for (name, value) in details.into_iter().flatten() {
@@ -69,7 +77,7 @@ pub(super) async fn work(
     failure: impl FnOnce(Trouble, &str) -> Failure,
 ) -> Result<Answer, Refusal> {
     let deadline = Instant::now() + timeout.duration;
-    let Call { task, name, version, body } = call;
+    let Call { task, name, version, body, light } = call;
     let generation = service.generation();
     if let Some(record) = request.extensions_mut().get_mut::<Record>() {
         let route = if task == Task::Query { &service.query_route } else { &service.evaluate_route };
@@ -83,6 +91,7 @@ pub(super) async fn work(
         body,
         deadline,
         wants_output: details::wanted(request),
+        light,
     });
     let outcome = tokio::select! {
         biased;

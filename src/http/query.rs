@@ -46,7 +46,7 @@ pub(super) async fn query(
     let body = body::read(&request, payload, service.max_request_bytes, service.gzip).await?;
     let version = wanted(&request)?;
     let name = name.into_inner();
-    let call = evaluate::Call { task: Task::Query, name: name.clone(), version, body };
+    let call = evaluate::Call { task: Task::Query, name: name.clone(), version, body, light: false };
     let as_for_function = |trouble, timeout: &str| failure(trouble, &name, timeout);
     let answer = evaluate::work(&request, &service, call, &service.query_timeout, as_for_function).await?;
     let body = answer.body.whole().await.map_err(|error| {

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use super::answer::json;
 use super::bodies::Bodies;
 use super::health::Watch;
+use super::light::LightScripts;
 use super::openapi::schema::{Refused, ServerInfo};
 use crate::config::{Config, Timeout};
 use crate::credentials::Credentials;
@@ -56,6 +57,7 @@ pub struct Service {
     pub(super) gzip: bool,
     pub(super) max_request_bytes: usize,
     pub(super) bodies: Arc<Bodies>,
+    pub(super) light_scripts: LightScripts,
     /// `/metrics` without credentials.
     metrics_open: bool,
     /// Whether the headers of the proxy in front are believed.
@@ -113,6 +115,7 @@ impl Service {
             gzip: config.http.gzip,
             max_request_bytes: config.http.max_request_bytes,
             bodies: Bodies::new(config.http.bodies_bytes, config.evaluate.timeout.duration),
+            light_scripts: LightScripts::default(),
             metrics_open: config.http.metrics_open,
             trust_proxy: config.http.trust_proxy,
             evaluate_enabled: config.evaluate.enabled,

@@ -16,7 +16,7 @@ use super::{Job, Limits};
 use crate::wire::{self, Reply, Request, Task};
 
 /// Enough for the reply to a tiny request, header included.
-const FIRST_READ: usize = 4096;
+pub(super) const FIRST_READ: usize = 4096;
 
 /// Error bodies may be longer than the answer that was allowed.
 const ERROR_ALLOWANCE: usize = 8 << 20;
@@ -50,6 +50,8 @@ pub(super) enum Lost {
     Ended,
     /// The worker said what no worker says.
     Garbled,
+    /// Nobody waits for it any more: the client has left, or its time is over.
+    Unwanted,
 }
 
 impl Worker {
@@ -75,11 +77,11 @@ impl Worker {
             generation: job.generation,
             version: job.version,
             stay_awake,
+            only_if_pure: false,
         };
         // An idle worker has nothing to say but that it ends; what a script left on the wire would else
         // be taken for this job's reply.
-        if !matches!(wire.try_read(&mut Vec::with_capacity(1)), Err(error) if error.kind() == ErrorKind::WouldBlock)
-        {
+        if !is_silent(wire) {
             return Err(Lost::BeforeItBegan);
         }
         send(wire, &request, job).await.map_err(|_| Lost::BeforeItBegan)?;
@@ -138,6 +140,11 @@ impl Worker {
     }
 }
 
+/// Whether nothing has come.
+pub(super) fn is_silent(wire: &Wire) -> bool {
+    matches!(wire.try_read(&mut Vec::with_capacity(1)), Err(error) if error.kind() == ErrorKind::WouldBlock)
+}
+
 /// An id that a script cannot know before its request is there, so that it cannot answer the next one.
 pub(super) fn unguessable(worker: u64, request: u64) -> u64 {
     static KEY: OnceLock<RandomState> = OnceLock::new();
@@ -148,6 +155,12 @@ async fn send(wire: &Wire, request: &Request, job: &Job) -> io::Result<()> {
     let header = request.encode();
     wire.write_all(&mut [IoSlice::new(&header), IoSlice::new(job.name.as_bytes()), IoSlice::new(&job.body)])
         .await
+}
+
+/// Bytes of a reply's body, where they are no more than a worker may send.
+pub(super) fn length(reply: &Reply, max_response_bytes: usize) -> Option<usize> {
+    let most = max_response_bytes.saturating_add(ERROR_ALLOWANCE);
+    usize::try_from(reply.body_length).ok().filter(|length| *length <= most)
 }
 
 /// The reply, or `None` when what came is no reply.
@@ -163,12 +176,7 @@ async fn receive(
     loop {
         if let (None, Some(header)) = (whole, received.first_chunk::<{ wire::HEADER }>()) {
             let Ok(reply) = Reply::decode(header) else { return Ok(None) };
-            let Some(length) = usize::try_from(reply.body_length)
-                .ok()
-                .filter(|length| *length <= max_response_bytes.saturating_add(ERROR_ALLOWANCE))
-            else {
-                return Ok(None);
-            };
+            let Some(length) = length(&reply, max_response_bytes) else { return Ok(None) };
             if in_parts && reply.status == 200 && length > LONG {
                 let begun = Bytes::from(received).slice(wire::HEADER..);
                 let Some(missing) = length.checked_sub(begun.len()) else { return Ok(None) };

@@ -44,25 +44,50 @@ impl Lease {
     }
 
     pub(super) async fn exchange(&mut self, job: &mut Job) -> Result<Done, Lost> {
+        self.begin();
         let Some(worker) = self.worker.as_mut() else { return Err(Lost::BeforeItBegan) };
-        self.working = true;
-        worker.next_turn();
         let done = match worker.exchange(job, &self.shared.start.limits, self.stay_awake).await {
             Ok(done) => done,
             Err(lost) => {
-                self.reason = match lost {
-                    Lost::BeforeItBegan => Ended::Idle,
-                    _ if worker.has_met_a_limit() => Ended::Limited,
-                    _ => Ended::Died,
-                };
+                self.lose(&lost);
                 return Err(lost);
             }
         };
         if done.missing == 0 {
-            worker.next_turn();
-            self.working = false;
+            self.end();
         }
         Ok(done)
+    }
+
+    /// Something begins, and the worker ends with it if that does not come to its end.
+    pub(super) fn begin(&mut self) {
+        self.working = true;
+        if let Some(worker) = &self.worker {
+            worker.next_turn();
+        }
+    }
+
+    pub(super) fn worker(&mut self) -> Option<&mut Worker> {
+        self.worker.as_mut()
+    }
+
+    /// That has come to its end.
+    pub(super) fn end(&mut self) {
+        if let Some(worker) = &self.worker {
+            worker.next_turn();
+        }
+        self.working = false;
+    }
+
+    /// It does not come to its end.
+    pub(super) fn lose(&mut self, lost: &Lost) {
+        let limited = || self.worker.as_ref().is_some_and(Worker::has_met_a_limit);
+        self.reason = match lost {
+            Lost::BeforeItBegan => Ended::Idle,
+            Lost::Unwanted => Ended::Stopped,
+            _ if limited() => Ended::Limited,
+            _ => Ended::Died,
+        };
     }
 
     /// Reads the rest of a long answer for the client, and returns the worker after it. A worker that does
@@ -76,8 +101,7 @@ impl Lease {
     ) {
         let Some(worker) = self.worker.as_mut() else { return };
         if let Ok(Ok(())) = timeout_at(deadline, worker.pass_on(missing, &parts)).await {
-            worker.next_turn();
-            self.working = false;
+            self.end();
             self.give_back(spoilt);
         }
     }

@@ -32,6 +32,7 @@ impl Pool {
             body: Bytes::from(body),
             deadline,
             wants_output: false,
+            light: false,
         };
         worker.next_turn();
         match tokio::time::timeout_at(deadline.into(), worker.exchange(&mut job, limits, false)).await {

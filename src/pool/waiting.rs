@@ -6,9 +6,12 @@ use std::collections::VecDeque;
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::lease::Lease;
+use super::{Answer, Job, Trouble};
+use crate::wire::Task;
 
 /// Nobody is passed over for somebody who has waited so much less.
 const HEAD_START: Duration = Duration::from_millis(2);
@@ -17,7 +20,38 @@ pub(super) struct Waiter {
     pub(super) since: Instant,
     /// How often the starter has found it waiting.
     pub(super) looks: u32,
-    pub(super) turn: oneshot::Sender<Lease>,
+    pub(super) turn: oneshot::Sender<Turn>,
+    /// What may be asked for it together with others.
+    pub(super) light: Option<Light>,
+}
+
+/// What comes of waiting.
+pub(super) enum Turn {
+    /// A worker of one's own.
+    Worker(Lease),
+    /// It went to a worker together with others, and that is what it came to.
+    Over(Result<Answer, Trouble>),
+}
+
+/// A job that may go to a worker together with others.
+pub(super) struct Light {
+    pub(super) task: Task,
+    pub(super) body: Bytes,
+    pub(super) generation: u64,
+    pub(super) deadline: Instant,
+}
+
+impl Light {
+    pub(super) fn of(job: &Job) -> Option<Self> {
+        let Job { task, body, generation, deadline, .. } = job;
+        // What is printed belongs to one request, and so takes a worker of its own.
+        (job.light && !job.wants_output).then(|| Self {
+            task: *task,
+            body: body.clone(),
+            generation: *generation,
+            deadline: *deadline,
+        })
+    }
 }
 
 struct Line {
@@ -40,10 +74,36 @@ impl Waiting {
     }
 
     /// Lets this thread wait for its turn.
-    pub(super) fn join(&mut self, turn: oneshot::Sender<Lease>) {
-        let waiter = Waiter { since: Instant::now(), looks: 0, turn };
+    pub(super) fn join(&mut self, turn: oneshot::Sender<Turn>, light: Option<Light>) {
+        let waiter = Waiter { since: Instant::now(), looks: 0, turn, light };
         self.line(std::thread::current().id()).waiters.push_back(waiter);
         self.count += 1;
+    }
+
+    /// Lets those wait again whose turn came to nothing, in their order before all others of this thread.
+    pub(super) fn rejoin(&mut self, waiters: Vec<Waiter>) {
+        self.count += waiters.len();
+        let line = self.line(std::thread::current().id());
+        for waiter in waiters.into_iter().rev() {
+            line.waiters.push_front(waiter);
+        }
+    }
+
+    /// Who may go to the same worker as the first of a line: light ones that stand right behind it, where all are
+    /// of this thread. No more than `most` with the first.
+    pub(super) fn others(&mut self, first: &Waiter, line: ThreadId, most: usize) -> Vec<Waiter> {
+        let mut others = Vec::new();
+        if first.light.is_none() || line != std::thread::current().id() {
+            return others;
+        }
+        let line = self.line(line);
+        while others.len() + 1 < most
+            && let Some(next) = line.waiters.pop_front_if(|waiter| waiter.light.is_some())
+        {
+            others.push(next);
+        }
+        self.count -= others.len();
+        others
     }
 
     /// A worker that served one line serves another one, or none any more.
@@ -110,11 +170,11 @@ mod tests {
     use super::*;
 
     /// Joins as another thread, whose id it gives.
-    fn another(waiting: &mut Waiting) -> (ThreadId, oneshot::Receiver<Lease>) {
+    fn another(waiting: &mut Waiting) -> (ThreadId, oneshot::Receiver<Turn>) {
         let (turn, mine) = oneshot::channel();
         std::thread::scope(|scope| {
             let joined = scope.spawn(|| {
-                waiting.join(turn);
+                waiting.join(turn, None);
                 std::thread::current().id()
             });
             (joined.join().unwrap(), mine)
@@ -129,7 +189,7 @@ mod tests {
         let (there, _other) = another(&mut waiting);
         waiting.moves(None, Some(there));
         let (turn, _mine) = oneshot::channel();
-        waiting.join(turn);
+        waiting.join(turn, None);
         assert_eq!(waiting.next(Some(here)).map(|(_, line)| line), Some(here));
         assert_eq!(waiting.next(Some(here)).map(|(_, line)| line), Some(there));
         assert!(waiting.next(Some(here)).is_none() && waiting.len() == 0);
@@ -137,7 +197,7 @@ mod tests {
         let (there, _other) = another(&mut waiting);
         std::thread::sleep(HEAD_START + Duration::from_millis(1));
         let (turn, _mine) = oneshot::channel();
-        waiting.join(turn);
+        waiting.join(turn, None);
         assert_eq!(waiting.next(Some(here)).map(|(_, line)| line), Some(there));
     }
 
@@ -147,7 +207,7 @@ mod tests {
         let here = std::thread::current().id();
         let (there, _other) = another(&mut waiting);
         let (turn, _mine) = oneshot::channel();
-        waiting.join(turn);
+        waiting.join(turn, None);
         waiting.moves(None, Some(here));
         waiting.moves(None, Some(here));
         let (_, line) = waiting.next(Some(here)).unwrap();
@@ -160,7 +220,7 @@ mod tests {
     fn who_went_away_does_not_count() {
         let mut waiting = Waiting::default();
         let (turn, mine) = oneshot::channel();
-        waiting.join(turn);
+        waiting.join(turn, None);
         drop(mine);
         waiting.forget_closed();
         assert_eq!(waiting.len(), 0);

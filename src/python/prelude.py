@@ -16,6 +16,7 @@ import types
 
 from _tabpy_rs_foreign import changes_others
 from _tabpy_rs_place import folders, forget_folders, hint, move
+from _tabpy_rs_pure import is_pure
 from _tabpy_rs_state import BEYOND_REPAIR, State, reseed, risk_of
 
 SCRIPT = "<script>"
@@ -49,7 +50,7 @@ class EmptyScript(Exception):
 
 def compile_script(source, argument_names):
     """The code object of the script as a function's body, the provided names that it may use, whether
-    it names itself, and what it may leave behind (see `risk_of`).
+    it names itself, what it may leave behind (see `risk_of`), and whether it is pure.
 
     The text is compiled as it stands, so strings and line numbers stay the user's own."""
     body = _parse(source)
@@ -72,7 +73,7 @@ def compile_script(source, argument_names):
         provided = list(PROVIDED)
     else:
         provided = [name for name in PROVIDED if name in names]
-    return code, provided, "_user_script" in names, risk
+    return code, provided, "_user_script" in names, risk, risk == 0 and is_pure(body, PROVIDED)
 
 
 def _parse(source):

@@ -5,7 +5,7 @@ use pyo3::types::{PyDict, PyList, PyTuple};
 
 use super::functions::Called;
 use super::script::Risk;
-use super::{Interpreter, Outcome, arguments, exception, interpreter, json, uuid};
+use super::{Aftermath, Interpreter, Outcome, arguments, exception, interpreter, json, uuid};
 use crate::catalogue::Trial;
 use crate::failure::{Failure, write_json_string};
 
@@ -25,7 +25,7 @@ impl Interpreter {
         buffer: &mut Vec<u8>,
         start: usize,
         reply: impl FnOnce(Outcome, &[u8]) -> R,
-    ) -> (R, bool) {
+    ) -> (R, Aftermath) {
         self.functions.begin(wanted.generation);
         Python::attach(|py| {
             let data = self.read(py, &buffer[start..]);
@@ -33,7 +33,9 @@ impl Interpreter {
             let answer = buffer;
             let data = match data {
                 Ok(data) => data,
-                Err(failure) => return (reply(Outcome::of(failure.status), &failure.body()), true),
+                Err(failure) => {
+                    return (reply(Outcome::of(failure.status), &failure.body()), Aftermath::Untouched);
+                }
             };
             let outcome = match self.answer(py, wanted, &data, answer) {
                 Ok(outcome) => outcome,

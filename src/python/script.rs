@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use pyo3::exceptions::PySyntaxError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
 /// Scripts of a view are few and short; this bounds what a program that generates scripts can pile up.
 const CACHE_BYTES: usize = 8 << 20;
@@ -18,6 +18,8 @@ pub(super) struct Compiled {
     /// Whether the script speaks of itself, as a recursive one does.
     names_itself: bool,
     pub(super) risk: Risk,
+    /// Whether it computes its answer from its arguments and does nothing else; see pure.py.
+    pub(super) pure: bool,
 }
 
 /// What a script may leave behind, judged by the names and operations in its code; the kinds are
@@ -108,7 +110,7 @@ fn compile(
     let py = prelude.py();
     let names = PyList::new(py, (1..=arguments).map(|number| format!("_arg{number}")))?;
     let made = prelude.getattr("compile_script")?.call1((source, names))?;
-    let (code, used, names_itself, risk): (Bound<'_, PyAny>, Bound<'_, PyList>, Bound<'_, PyBool>, u8) =
+    let (code, used, names_itself, risk, pure): (Bound<'_, PyAny>, Bound<'_, PyList>, bool, u8, bool) =
         made.cast::<PyTuple>()?.extract()?;
     let mut provided = Vec::new();
     for name in used.iter() {
@@ -117,5 +119,5 @@ fn compile(
             provided.push((name.cast_into::<PyString>()?.unbind(), object.unbind()));
         }
     }
-    Ok(Compiled { code: code.unbind(), provided, names_itself: names_itself.is_true(), risk: Risk(risk) })
+    Ok(Compiled { code: code.unbind(), provided, names_itself, risk: Risk(risk), pure })
 }
