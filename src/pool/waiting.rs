@@ -181,6 +181,16 @@ mod tests {
         })
     }
 
+    /// Has the first of a line have come so much sooner than the others.
+    fn came(waiting: &mut Waiting, there: ThreadId, sooner: Duration) {
+        let now = Instant::now();
+        for line in &mut waiting.lines {
+            for waiter in &mut line.waiters {
+                waiter.since = if line.thread == there { now - sooner } else { now };
+            }
+        }
+    }
+
     #[test]
     fn a_worker_stays_with_its_line_but_nobody_is_passed_over_for_long() {
         let mut waiting = Waiting::default();
@@ -190,14 +200,15 @@ mod tests {
         waiting.moves(None, Some(there));
         let (turn, _mine) = oneshot::channel();
         waiting.join(turn, None);
+        came(&mut waiting, there, HEAD_START / 2);
         assert_eq!(waiting.next(Some(here)).map(|(_, line)| line), Some(here));
         assert_eq!(waiting.next(Some(here)).map(|(_, line)| line), Some(there));
         assert!(waiting.next(Some(here)).is_none() && waiting.len() == 0);
 
         let (there, _other) = another(&mut waiting);
-        std::thread::sleep(HEAD_START + Duration::from_millis(1));
         let (turn, _mine) = oneshot::channel();
         waiting.join(turn, None);
+        came(&mut waiting, there, HEAD_START * 2);
         assert_eq!(waiting.next(Some(here)).map(|(_, line)| line), Some(there));
     }
 
