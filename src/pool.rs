@@ -214,12 +214,10 @@ impl Pool {
     pub async fn run(&self, mut job: Job) -> Result<Answer, Trouble> {
         let arrived = Instant::now();
         let deadline = tokio::time::Instant::from_std(job.deadline);
-        // Among others, it is for the batch to say that the time is over: it knows what has begun.
-        let latest = if job.light { deadline + batch::GRACE } else { deadline };
         loop {
-            let mut lease = match tokio::time::timeout_at(latest, self.take(&job)).await {
+            let mut lease = match tokio::time::timeout_at(deadline, self.take(&job)).await {
                 Ok(Ok(Turn::Worker(lease))) => lease,
-                Ok(Ok(Turn::Over(outcome))) => return outcome,
+                Ok(Ok(Turn::Over(answer))) => return Ok(answer),
                 Ok(Err(trouble)) => return Err(trouble),
                 Err(_) => return Err(self.shared.not_started()),
             };

@@ -30,6 +30,9 @@ const FIRST_READ: usize = 64 << 10;
 /// A buffer larger than this is given back once no request has come for a while.
 const KEPT_BUFFER: usize = 1 << 20;
 
+/// Replies that go out together, in bytes.
+const MOST_HELD: usize = 64 << 10;
+
 /// How long a worker waits for another large request before it gives memory back.
 const IDLE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
@@ -111,8 +114,9 @@ fn serve(
     let this = rustix::process::getpid();
     let kept_buffer = setup.kept_bytes().max(KEPT_BUFFER);
     let mut buffer = Vec::with_capacity(FIRST_READ);
-    // What has come of the next requests.
+    // What has come of the next requests, and replies that are to go with those to them.
     let mut ahead = Vec::new();
+    let mut held = Vec::new();
     let mut keeps = false;
     let mut eager = Eager::default();
     let mut stay_awake = false;
@@ -129,12 +133,12 @@ fn serve(
         }
         let Some(request) = read_frame(stream, &mut buffer, &mut ahead)? else { return Ok(()) };
         stay_awake = request.stay_awake;
-        let reply = |outcome, body: &[u8]| {
+        let reply = |outcome: Outcome, body: &[u8]| {
             if rustix::process::getpid() != this {
                 // A copy that the script made of its process has no business on the wire.
                 std::process::exit(0);
             }
-            write_frame(stream, request.id, outcome, body)
+            write_frame(stream, &mut held, !ahead.is_empty(), request.id, outcome, body)
         };
         let start = wire::HEADER + request.name_length as usize;
         let aftermath = match request.task {
@@ -249,12 +253,12 @@ fn say_goodbye(mut stream: &UnixStream, id: u64) -> anyhow::Result<()> {
 
 fn greet(stream: &UnixStream, id: u64, hello: &Hello) -> anyhow::Result<()> {
     let body = serde_json::to_vec(hello)?;
-    write_frame(stream, id, Outcome::of(200), &body)
+    write_frame(stream, &mut Vec::new(), false, id, Outcome::of(200), &body)
 }
 
 /// The front logs the reason; on its own, this process could only print it.
 fn give_up(stream: &UnixStream, id: u64, error: &anyhow::Error) -> anyhow::Result<()> {
-    write_frame(stream, id, Outcome::of(500), format!("{error:#}").as_bytes())
+    write_frame(stream, &mut Vec::new(), false, id, Outcome::of(500), format!("{error:#}").as_bytes())
 }
 
 /// Reads one whole frame, header included, into `buffer`, which begins with what came `ahead`; and leaves there what
@@ -307,7 +311,16 @@ fn read_until(stream: &UnixStream, buffer: &mut Vec<u8>, length: usize) -> anyho
     Ok(true)
 }
 
-fn write_frame(mut stream: &UnixStream, id: u64, outcome: Outcome, body: &[u8]) -> anyhow::Result<()> {
+/// Writes a reply, together with those that are `held`; or holds it as well, if it may wait for the next ones.
+fn write_frame(
+    mut stream: &UnixStream,
+    held: &mut Vec<u8>,
+    may_wait: bool,
+    id: u64,
+    outcome: Outcome,
+    body: &[u8],
+) -> anyhow::Result<()> {
+    let may_wait = may_wait && outcome.pure && held.len() + body.len() < MOST_HELD;
     let header = Reply {
         id,
         status: outcome.status,
@@ -320,9 +333,15 @@ fn write_frame(mut stream: &UnixStream, id: u64, outcome: Outcome, body: &[u8]) 
         body_length: body.len() as u64,
     }
     .encode();
-    // Header and body in one write, or in as few as the socket's buffer allows.
-    let mut slices = [io::IoSlice::new(&header), io::IoSlice::new(body)];
+    if may_wait {
+        held.extend_from_slice(&header);
+        held.extend_from_slice(body);
+        return Ok(());
+    }
+    // All in one write, or in as few as the socket's buffer allows.
+    let mut slices = [io::IoSlice::new(held), io::IoSlice::new(&header), io::IoSlice::new(body)];
     let mut rest = &mut slices[..];
+    io::IoSlice::advance_slices(&mut rest, 0);
     while !rest.is_empty() {
         match stream.write_vectored(rest) {
             Ok(0) => bail!(wire::BrokenWire),
@@ -331,5 +350,6 @@ fn write_frame(mut stream: &UnixStream, id: u64, outcome: Outcome, body: &[u8]) 
             Err(error) => return Err(error.into()),
         }
     }
+    held.clear();
     Ok(())
 }

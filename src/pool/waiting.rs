@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::lease::Lease;
-use super::{Answer, Job, Trouble};
+use super::{Answer, Job};
 use crate::wire::Task;
 
 /// Nobody is passed over for somebody who has waited so much less.
@@ -29,8 +29,8 @@ pub(super) struct Waiter {
 pub(super) enum Turn {
     /// A worker of one's own.
     Worker(Lease),
-    /// It went to a worker together with others, and that is what it came to.
-    Over(Result<Answer, Trouble>),
+    /// What a worker has answered already, asked together with others.
+    Over(Answer),
 }
 
 /// A job that may go to a worker together with others.
@@ -38,18 +38,16 @@ pub(super) struct Light {
     pub(super) task: Task,
     pub(super) body: Bytes,
     pub(super) generation: u64,
-    pub(super) deadline: Instant,
 }
 
 impl Light {
     pub(super) fn of(job: &Job) -> Option<Self> {
-        let Job { task, body, generation, deadline, .. } = job;
+        let Job { task, body, generation, .. } = job;
         // What is printed belongs to one request, and so takes a worker of its own.
         (job.light && !job.wants_output).then(|| Self {
             task: *task,
             body: body.clone(),
             generation: *generation,
-            deadline: *deadline,
         })
     }
 }
