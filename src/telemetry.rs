@@ -3,6 +3,7 @@
 //! worker, rows_in, rows_out. Never recorded: a body, a script's data, a header's credentials.
 
 mod buffer;
+mod logfmt;
 mod request;
 
 use std::io::IsTerminal as _;
@@ -13,6 +14,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 pub use buffer::flush;
+use logfmt::{Logfmt, LogfmtFields};
 pub use request::{Record, RequestSpan, Rows, What, Work};
 
 /// How a line is laid out.
@@ -68,12 +70,9 @@ pub fn start(log: &Log, trust_proxy: bool) {
             registry.with(layer).try_init()
         }
         Format::Logfmt => {
-            let layer = tracing_logfmt::builder()
-                .with_timestamp(timestamps)
-                .with_target(false)
-                .with_span_name(false)
-                .with_span_path(false)
-                .layer()
+            let layer = tracing_subscriber::fmt::layer()
+                .event_format(Logfmt { timestamps })
+                .fmt_fields(LogfmtFields)
                 .with_writer(writer);
             registry.with(layer).try_init()
         }

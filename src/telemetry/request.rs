@@ -1,6 +1,7 @@
 //! The span around a request, with the id that every line about it carries, and the one line that says
 //! how it went.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -88,7 +89,7 @@ impl RootSpanBuilder for RequestSpan {
         let duration_ms = milliseconds(record.began.elapsed());
         let (method, status) = (request.method().as_str(), response.status().as_u16());
         let path = short(request.path().as_bytes());
-        let path = path.as_str();
+        let path = path.as_ref();
         let peer = || request.peer_addr().map(|address| address.ip());
         let caller = DETAILS.load(Ordering::Relaxed).then(|| record.caller.or_else(peer)).flatten();
         let caller = caller.map(|address| address.to_string());
@@ -176,10 +177,10 @@ fn given(request: &HttpRequest) -> Option<&str> {
 }
 
 /// Text of the client's, no longer than a log line should be, and nothing that a terminal would obey.
-fn short(text: &[u8]) -> String {
+fn short(text: &[u8]) -> Cow<'_, str> {
     const LONGEST: usize = 256;
     let text = String::from_utf8_lossy(&text[..text.len().min(LONGEST)]);
-    text.replace(char::is_control, "\u{fffd}")
+    if text.contains(char::is_control) { text.replace(char::is_control, "\u{fffd}").into() } else { text }
 }
 
 /// With three decimals, which is what a clock can be trusted for.
