@@ -225,6 +225,60 @@ mod tests {
         assert_eq!(waiting.next(Some(here)).map(|(_, line)| line), Some(here));
     }
 
+    /// Lets some wait, the light ones among them together; keeps the other ends.
+    fn joined(waiting: &mut Waiting, light: &[bool]) -> Vec<oneshot::Receiver<Turn>> {
+        let wait = |light: &bool| {
+            let (turn, mine) = oneshot::channel();
+            let what = Light { task: Task::Evaluate, body: Bytes::new(), generation: 0 };
+            waiting.join(turn, light.then_some(what));
+            mine
+        };
+        light.iter().map(wait).collect()
+    }
+
+    #[test]
+    fn light_ones_that_stand_behind_a_light_one_go_with_it() {
+        let mut waiting = Waiting::default();
+        let here = std::thread::current().id();
+        let _mine = joined(&mut waiting, &[true, true, true, false, true, true]);
+        let mut together = |most| {
+            let (first, line) = waiting.next(Some(here)).unwrap();
+            1 + waiting.others(&first, line, most).len()
+        };
+        assert_eq!([together(2), together(8), together(8), together(0), together(8)], [2, 1, 1, 1, 1]);
+        assert_eq!(waiting.len(), 0);
+    }
+
+    #[test]
+    fn who_is_of_another_thread_goes_alone() {
+        let mut waiting = Waiting::default();
+        let _mine = std::thread::scope(|scope| {
+            let joined = scope.spawn(|| joined(&mut waiting, &[true, true]));
+            joined.join().unwrap()
+        });
+        let (first, line) = waiting.next(None).unwrap();
+        assert!(waiting.others(&first, line, 8).is_empty());
+        assert_eq!(waiting.len(), 1);
+    }
+
+    #[test]
+    fn who_waits_again_stands_before_the_others() {
+        let mut waiting = Waiting::default();
+        let here = std::thread::current().id();
+        let mut mine = joined(&mut waiting, &[true, true, true]);
+        let (first, line) = waiting.next(Some(here)).unwrap();
+        let others = waiting.others(&first, line, 2);
+        waiting.rejoin(std::iter::once(first).chain(others).collect());
+        assert_eq!(waiting.len(), 3);
+        mine.remove(0).close();
+        // The first one has left; the others are still in their order.
+        let (first, _) = waiting.next(Some(here)).unwrap();
+        assert!(first.turn.is_closed());
+        mine.remove(0).close();
+        let (second, _) = waiting.next(Some(here)).unwrap();
+        assert!(second.turn.is_closed());
+    }
+
     #[test]
     fn who_went_away_does_not_count() {
         let mut waiting = Waiting::default();
