@@ -16,8 +16,9 @@ use super::exchange::{FIRST_READ, Lost, is_silent, length, unguessable};
 use super::lease::Lease;
 use super::output::Printed;
 use super::process::Worker;
-use super::waiting::{Turn, Waiter};
-use super::{Answer, Body, Limits, Shared};
+use super::shared::Shared;
+use super::waiter::{Turn, Waiter};
+use super::{Answer, Body, Limits};
 use crate::wire::{self, Reply, Request};
 
 /// How many requests go together at most.

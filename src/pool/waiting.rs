@@ -6,51 +6,12 @@ use std::collections::VecDeque;
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::lease::Lease;
-use super::{Answer, Job};
-use crate::wire::Task;
+use super::waiter::{Light, Turn, Waiter};
 
 /// Nobody is passed over for somebody who has waited so much less.
 const HEAD_START: Duration = Duration::from_millis(2);
-
-pub(super) struct Waiter {
-    pub(super) since: Instant,
-    /// How often the starter has found it waiting.
-    pub(super) looks: u32,
-    pub(super) turn: oneshot::Sender<Turn>,
-    /// What may be asked for it together with others.
-    pub(super) light: Option<Light>,
-}
-
-/// What comes of waiting.
-pub(super) enum Turn {
-    /// A worker of one's own.
-    Worker(Lease),
-    /// What a worker has answered already, asked together with others.
-    Over(Answer),
-}
-
-/// A job that may go to a worker together with others.
-pub(super) struct Light {
-    pub(super) task: Task,
-    pub(super) body: Bytes,
-    pub(super) generation: u64,
-}
-
-impl Light {
-    pub(super) fn of(job: &Job) -> Option<Self> {
-        let Job { task, body, generation, .. } = job;
-        // What is printed belongs to one request, and so takes a worker of its own.
-        (job.light && !job.wants_output).then(|| Self {
-            task: *task,
-            body: body.clone(),
-            generation: *generation,
-        })
-    }
-}
 
 struct Line {
     thread: ThreadId,
@@ -165,7 +126,10 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+    use crate::wire::Task;
 
     /// Joins as another thread, whose id it gives.
     fn another(waiting: &mut Waiting) -> (ThreadId, oneshot::Receiver<Turn>) {

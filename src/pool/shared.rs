@@ -1,0 +1,184 @@
+//! What all threads share of the pool: who is idle, who waits, and how a free worker comes to a request.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+
+use super::lease::Lease;
+use super::process::Worker;
+use super::waiter::{Turn, Waiter};
+use super::waiting::Waiting;
+use super::warden::Warden;
+use super::{Start, Trouble, batch, starter};
+use crate::metrics::{Ended, METRICS};
+
+pub(super) struct Shared {
+    pub(super) start: Start,
+    pub(super) state: Mutex<State>,
+    pub(super) starter: mpsc::Sender<starter::Order>,
+    pub(super) warden: Arc<Warden>,
+    /// Functions that may be tried at once.
+    pub(super) trials: Semaphore,
+    pub(super) processors: usize,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    /// The most recently used one last.
+    pub(super) idle: Vec<Worker>,
+    pub(super) waiting: Waiting,
+    /// Whether the starter looks at those who wait.
+    pub(super) looked_after: bool,
+    /// Workers that exist, and those that are being started.
+    pub(super) alive: usize,
+    pub(super) starting: usize,
+    pub(super) stopping: bool,
+    /// Whether there ever was a worker.
+    pub(super) was_ready: bool,
+    /// What the last worker said that scripts are kept from.
+    pub(super) confinement: String,
+    /// Why the last start failed, until one succeeds.
+    pub(super) start_error: Option<String>,
+    pub(super) failed_at: Option<Instant>,
+}
+
+impl State {
+    /// The most recently used worker of those that this thread's runtime watches; else the one that the others
+    /// miss least.
+    pub(super) fn take_idle(&mut self) -> Option<Worker> {
+        let here = std::thread::current().id();
+        let own = self.idle.iter().rposition(|worker| worker.line == Some(here));
+        let place = own.or_else(|| (!self.idle.is_empty()).then_some(0))?;
+        let mut worker = self.idle.remove(place);
+        self.move_to(&mut worker, here);
+        Some(worker)
+    }
+
+    pub(super) fn move_to(&mut self, worker: &mut Worker, line: ThreadId) {
+        self.waiting.moves(worker.line, Some(line));
+        worker.line = Some(line);
+    }
+}
+
+impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it holds the lock, and its state is whole at every moment.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The starter sleeps while nobody waits.
+    pub(super) fn look_after(&self, state: &mut State) {
+        if !state.looked_after {
+            state.looked_after = true;
+            let _ = self.starter.send(starter::Order::Look);
+        }
+    }
+
+    /// Hands a free worker to whoever waits longest, and to who stands behind if all are light; or lets it rest.
+    pub(super) fn give(self: &Arc<Self>, mut worker: Worker) {
+        loop {
+            let (waiter, others) = {
+                let mut state = self.lock();
+                // Looked at under the lock: an end that is told later finds the worker among the idle.
+                if state.stopping || worker.has_ended() {
+                    break;
+                }
+                match state.waiting.next(worker.line) {
+                    Some((waiter, line)) => {
+                        state.move_to(&mut worker, line);
+                        let others = state.waiting.others(&waiter, line, self.most_together(&worker));
+                        (waiter, others)
+                    }
+                    None => {
+                        worker.rested = Instant::now();
+                        state.idle.push(worker);
+                        return;
+                    }
+                }
+            };
+            let lease = Lease::new(worker, Arc::clone(self));
+            if !others.is_empty() {
+                let batch = std::iter::once(waiter).chain(others).collect();
+                tokio::spawn(batch::run(lease, Arc::clone(self), batch));
+                return;
+            }
+            match waiter.turn.send(Turn::Worker(lease)) {
+                Err(Turn::Worker(lease)) => match lease.into_worker() {
+                    Some(returned) => worker = returned,
+                    None => return,
+                },
+                _ => return,
+            }
+        }
+        self.bury(worker, Ended::Idle);
+    }
+
+    /// How many requests a worker may take at once before it is replaced.
+    pub(super) fn most_together(&self, worker: &Worker) -> usize {
+        let left = self.start.limits.worker_requests.saturating_sub(worker.served);
+        usize::try_from(left).unwrap_or(usize::MAX).min(batch::MOST)
+    }
+
+    /// Lets requests wait again that have not been answered, before all others of this thread.
+    pub(super) fn wait_again(self: &Arc<Self>, waiters: Vec<Waiter>) {
+        let mut state = self.lock();
+        if state.stopping || waiters.is_empty() {
+            // Those who wait learn it from the loss of their turn.
+            return;
+        }
+        state.waiting.rejoin(waiters);
+        self.look_after(&mut state);
+        // Nobody waited a moment ago, so a worker may rest.
+        while state.waiting.len() > 0
+            && let Some(worker) = state.take_idle()
+        {
+            drop(state);
+            self.give(worker);
+            state = self.lock();
+        }
+    }
+
+    /// Ends a worker if it is idle; one at work ends with its work.
+    pub(super) fn retire(&self, number: u64) {
+        let retired = {
+            let mut state = self.lock();
+            let place = state.idle.iter().position(|worker| worker.number == number);
+            place.map(|place| state.idle.remove(place))
+        };
+        if let Some(worker) = retired {
+            self.bury(worker, Ended::Idle);
+        }
+    }
+
+    /// Ends a worker, and orders another one where the pool would be too small without it.
+    pub(super) fn bury(&self, worker: Worker, reason: Ended) {
+        METRICS.ended(reason);
+        let line = worker.line;
+        drop(worker);
+        let replace = {
+            let mut state = self.lock();
+            state.waiting.moves(line, None);
+            state.alive -= 1;
+            !state.stopping && state.alive + state.starting < self.start.limits.workers
+        };
+        if replace {
+            self.order_start(Duration::ZERO);
+        }
+    }
+
+    pub(super) fn order_start(&self, after: Duration) {
+        self.lock().starting += 1;
+        // The starter ends only with the pool, when nobody needs a worker any more.
+        let _ = self.starter.send(starter::Order::Start { at: Instant::now() + after });
+    }
+
+    pub(super) fn not_started(&self) -> Trouble {
+        let state = self.lock();
+        let none_yet = || (!state.was_ready).then(|| "Python workers are still being started.".to_owned());
+        // Where there are workers, a failure to start another one is not what the client waited for.
+        let reason = state.start_error.clone().filter(|_| state.alive == 0).or_else(none_yet);
+        Trouble::NotStarted { max_workers: self.start.limits.max_workers, reason }
+    }
+}
