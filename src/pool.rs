@@ -221,7 +221,7 @@ impl Pool {
             if state.stopping {
                 return Err(Trouble::Stopping);
             }
-            if let Some(worker) = state.take_idle() {
+            if let Some(worker) = state.take_idle(job.light) {
                 let busy = state.alive - state.idle.len();
                 drop(state);
                 let lease = Lease::new(worker, Arc::clone(&self.shared));

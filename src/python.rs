@@ -55,7 +55,7 @@ pub struct Outcome {
     pub fits: bool,
     /// Whether it is known already that no other script should meet this process.
     pub last: bool,
-    /// Whether the script computed its answer from its arguments and did nothing else.
+    /// Whether the script computed its answer from its arguments and did nothing else, if one ran at all.
     pub pure: bool,
     /// It was not run, since it is not pure and was to run only if it is.
     pub declined: bool,
@@ -223,13 +223,15 @@ impl Interpreter {
                 Ok(input) => input,
                 Err(error) => {
                     let described = exception::describe(prelude, &error, None, Stage::Running);
-                    return (reply(Outcome::of(described.status), &described.body), Aftermath::Untouched);
+                    let outcome = Outcome { pure: true, ..Outcome::of(described.status) };
+                    return (reply(outcome, &described.body), Aftermath::Untouched);
                 }
             };
             let call = match Call::read(&input) {
                 Ok(call) => call,
                 Err(failure) => {
-                    return (reply(Outcome::of(failure.status), &failure.body()), Aftermath::Untouched);
+                    let outcome = Outcome { pure: true, ..Outcome::of(failure.status) };
+                    return (reply(outcome, &failure.body()), Aftermath::Untouched);
                 }
             };
             let rows_in = call.rows();
@@ -253,8 +255,8 @@ impl Interpreter {
             .get(prelude, &call.script, call.arguments.len())
             .map_err(|error| Trouble::Raised(error, Stage::Compiling));
         // A script that does not compile does nothing.
-        let (risk, pure) = script.as_ref().map_or((Risk::NONE, false), |script| (script.risk, script.pure));
-        if script.is_ok() && only_if_pure && !pure {
+        let (risk, pure) = script.as_ref().map_or((Risk::NONE, true), |script| (script.risk, script.pure));
+        if only_if_pure && !pure {
             return (Outcome { declined: true, ..Outcome::of(500) }, risk);
         }
         let base_globals = self.base_globals.bind(prelude.py());

@@ -63,7 +63,7 @@ pub struct Reply {
     pub fits: bool,
     /// Whether the worker ends after this.
     pub last: bool,
-    /// Whether the script computed its answer from its arguments and did nothing else.
+    /// Whether the script computed its answer from its arguments and did nothing else, if one ran at all.
     pub pure: bool,
     /// It was not run, since it is not pure and was to run only if it is; this is no answer.
     pub declined: bool,

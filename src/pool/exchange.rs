@@ -62,6 +62,7 @@ impl Worker {
         stay_awake: bool,
     ) -> Result<Done, Lost> {
         self.served += 1;
+        let was_innocent = std::mem::replace(&mut self.innocent, false);
         let id = unguessable(self.number, self.served);
         let last = std::mem::replace(&mut self.last_id, id);
         let number = self.number;
@@ -107,7 +108,10 @@ impl Worker {
         let output = printed.kept();
         drop(printed);
         match received {
-            Ok(Some(done)) if done.reply.id == id => Ok(Done { output, ..done }),
+            Ok(Some(done)) if done.reply.id == id => {
+                self.innocent = was_innocent && done.reply.pure;
+                Ok(Done { output, ..done })
+            }
             // A farewell bears the id of the request before, which no script knows either.
             Ok(Some(done)) if done.reply.id == last => Err(Lost::BeforeItBegan),
             Ok(Some(_)) => Err(Lost::Garbled),

@@ -33,7 +33,7 @@ pub struct Answer {
     pub rows_out: u32,
     /// Whether Tableau can take the answer.
     pub fits: bool,
-    /// Whether the script did nothing but compute the answer.
+    /// Whether the script did nothing but compute the answer, if one ran at all.
     pub pure: bool,
     /// The worker's number, for the log.
     pub worker: u64,

@@ -33,6 +33,9 @@ pub(super) struct Worker {
     pub(super) served: u64,
     /// The id of the request before.
     pub(super) last_id: u64,
+    /// Whether it has run nothing but pure scripts. Whoever means harm may leave something behind that nobody
+    /// finds, and that reads what comes next.
+    pub(super) innocent: bool,
     /// When it became idle.
     pub(super) rested: Instant,
     /// Whose line it last served; see [`super::waiting`].
@@ -92,6 +95,7 @@ impl Worker {
             number,
             served: 0,
             last_id: super::exchange::unguessable(number, 0),
+            innocent: true,
             rested: Instant::now(),
             line: None,
             channel,

@@ -46,11 +46,13 @@ pub(super) struct State {
 
 impl State {
     /// The most recently used worker of those that this thread's runtime watches; else the one that the others
-    /// miss least.
-    pub(super) fn take_idle(&mut self) -> Option<Worker> {
+    /// miss least. One that has run other scripts already is best for another one that may do anything.
+    pub(super) fn take_idle(&mut self, light: bool) -> Option<Worker> {
         let here = std::thread::current().id();
-        let own = self.idle.iter().rposition(|worker| worker.line == Some(here));
-        let place = own.or_else(|| (!self.idle.is_empty()).then_some(0))?;
+        let own = |worker: &Worker| worker.line == Some(here);
+        let best = self.idle.iter().rposition(|worker| own(worker) && worker.innocent == light);
+        let good = || self.idle.iter().rposition(own);
+        let place = best.or_else(good).or_else(|| (!self.idle.is_empty()).then_some(0))?;
         let mut worker = self.idle.remove(place);
         self.move_to(&mut worker, here);
         Some(worker)
@@ -115,8 +117,11 @@ impl Shared {
         self.bury(worker, Ended::Idle);
     }
 
-    /// How many requests a worker may take at once before it is replaced.
+    /// How many requests a worker may take at once.
     pub(super) fn most_together(&self, worker: &Worker) -> usize {
+        if !worker.innocent {
+            return 1;
+        }
         let left = self.start.limits.worker_requests.saturating_sub(worker.served);
         usize::try_from(left).unwrap_or(usize::MAX).min(batch::MOST)
     }
@@ -132,7 +137,7 @@ impl Shared {
         self.look_after(&mut state);
         // Nobody waited a moment ago, so a worker may rest.
         while state.waiting.len() > 0
-            && let Some(worker) = state.take_idle()
+            && let Some(worker) = state.take_idle(false)
         {
             drop(state);
             self.give(worker);

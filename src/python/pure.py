@@ -8,14 +8,14 @@ import builtins
 import math
 
 _SYNTAX = (
-    ast.arguments, ast.arg, ast.keyword, ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop,
+    ast.alias, ast.arguments, ast.arg, ast.keyword, ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop,
     # Statements.
     ast.Return, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.If, ast.For, ast.While, ast.Pass, ast.Break,
     ast.Continue, ast.Try, ast.ExceptHandler, ast.Raise, ast.FunctionDef,
     # Expressions. A pattern of `match` reads attributes that no name shows, so there are none here.
     ast.BoolOp, ast.NamedExpr, ast.BinOp, ast.UnaryOp, ast.Lambda, ast.IfExp, ast.Dict, ast.Set, ast.ListComp,
     ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.comprehension, ast.Compare, ast.Call, ast.JoinedStr,
-    ast.FormattedValue, ast.Constant, ast.Attribute, ast.Subscript, ast.Starred, ast.Name, ast.List, ast.Tuple, ast.Slice,
+    ast.FormattedValue, ast.Attribute, ast.Subscript, ast.Starred, ast.Name, ast.List, ast.Tuple, ast.Slice,
 )  # fmt: skip
 
 # Functions and types that reach nothing but what they are given.
@@ -48,6 +48,9 @@ def _is_harmless(node, beyond):
         return not node.id.startswith("__") and node.id not in beyond
     if isinstance(node, ast.Attribute):
         return isinstance(node.ctx, ast.Load) and node.attr in _METHODS
+    if isinstance(node, ast.Constant):
+        # Bytes are decoded by what their text names, which may be a module that is imported for it.
+        return not isinstance(node.value, bytes)
     if isinstance(node, ast.FunctionDef):
         return not node.decorator_list
     if isinstance(node, ast.Import):
