@@ -17,19 +17,21 @@ use rustix::process::DumpableBehavior;
 
 use crate::wire::{Confinement, Setup};
 use opened::Opened;
+use seccomp::Filters;
 
 /// What is looked up before a worker is there; all workers of a fork server have it in common.
 pub(super) struct Prepared {
     opened: Opened,
     /// The folders that the interpreter imports from.
     python: Vec<PathBuf>,
+    filters: Result<Filters, seccompiler::Error>,
 }
 
 impl Prepared {
     pub(super) fn new(setup: &Setup, python: Vec<PathBuf>) -> Self {
         let wanted = &setup.confinement;
         let places = if wanted.on { places::common(wanted, &setup.catalogue, &python) } else { Vec::new() };
-        Self { opened: Opened::ahead(places, &wanted.hidden), python }
+        Self { opened: Opened::ahead(places, &wanted.hidden), python, filters: Filters::new(wanted) }
     }
 }
 
@@ -52,7 +54,7 @@ pub(super) fn confine(setup: &Setup, folder: &Path, prepared: Prepared) -> Confi
     let own = shared_memory::own(setup.script_disk_bytes).then(|| Path::new(shared_memory::PLACE));
     hide_memory(true);
     let mut warnings = Vec::new();
-    let Prepared { opened, python } = prepared;
+    let Prepared { opened, python, filters } = prepared;
     let mut places = opened.now();
     for (path, right) in places::own(folder) {
         places.extend(opened::open(&path, right, &wanted.hidden));
@@ -66,7 +68,7 @@ pub(super) fn confine(setup: &Setup, folder: &Path, prepared: Prepared) -> Confi
     drop(places);
     // Landlock keeps workers from each other's memory, and the server measures it.
     hide_memory(!held.holds());
-    let filtered = seccomp::filter(wanted, held.scoped());
+    let filtered = filters.and_then(|filters| filters.install(held.scoped()));
     let network = match (wanted.network, filtered.is_ok() || held.closes_network()) {
         (true, _) => "network allowed",
         (false, true) => "network closed",

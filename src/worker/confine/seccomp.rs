@@ -1,26 +1,74 @@
 //! System calls that scripts are refused: those that reach into other processes, those that only an
 //! administrator needs, and sockets where the network is closed. Whatever else a program asks of the
-//! kernel is allowed, as packages that nobody here knows must work.
+//! kernel is allowed, as packages that nobody here knows must work. The filters are compiled before the
+//! worker is there, by the fork server for all workers: only two numbers of processes differ.
 
+use rustix::process::{getpid, getppid};
 use seccompiler::{BpfProgram, Error, SeccompAction, SeccompFilter, apply_filter_all_threads};
 
 use super::calls::{ADMINISTRATION, CHANGE_MODE, Is, OTHER_PROCESSES, Rules, UNFILTERABLE};
 use crate::wire::Confinement;
 
-/// Installs the filters. `scoped` says that Landlock keeps signals among the worker's own processes.
-pub(super) fn filter(wanted: &Confinement, scoped: bool) -> Result<(), Error> {
-    let programs = [
+/// The filters of a worker that is yet to be, one set for each answer to whether Landlock keeps signals among the
+/// worker's own processes.
+pub(super) struct Filters {
+    scoped: Vec<BpfProgram>,
+    unscoped: Vec<BpfProgram>,
+}
+
+/// The processes that a filter names beside the server's.
+#[derive(Clone, Copy)]
+struct Numbers {
+    own: u32,
+    parent: u32,
+}
+
+/// What stands in filters for numbers that are not known yet: no process has such a one, and no rule has another use
+/// for it.
+const STAND_INS: Numbers = Numbers { own: 0x5e1f_5e1f, parent: 0x0a5c_0a5c };
+
+impl Filters {
+    pub(super) fn new(wanted: &Confinement) -> Result<Self, Error> {
+        let [scoped, unscoped] = [true, false].map(|scoped| programs(wanted, scoped, STAND_INS));
+        Ok(Self { scoped: scoped?, unscoped: unscoped? })
+    }
+
+    /// Installs the filters in the worker. `scoped` says that Landlock keeps signals among its own processes.
+    pub(super) fn install(self, scoped: bool) -> Result<(), Error> {
+        let own = getpid().as_raw_nonzero().get().unsigned_abs();
+        let parent = getppid().map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs());
+        let mut programs = if scoped { self.scoped } else { self.unscoped };
+        name(&mut programs, Numbers { own, parent });
+        programs.iter().try_for_each(|program| apply_filter_all_threads(program))
+    }
+}
+
+/// Puts the numbers in the place of their stand-ins.
+fn name(programs: &mut [BpfProgram], numbers: Numbers) {
+    let known = [
+        (STAND_INS.own, numbers.own),
+        (STAND_INS.own.wrapping_neg(), numbers.own.wrapping_neg()),
+        (STAND_INS.parent, numbers.parent),
+    ];
+    for instruction in programs.iter_mut().flatten() {
+        if let Some((_, number)) = known.iter().find(|(stand_in, _)| *stand_in == instruction.k) {
+            instruction.k = *number;
+        }
+    }
+}
+
+fn programs(wanted: &Confinement, scoped: bool, numbers: Numbers) -> Result<Vec<BpfProgram>, Error> {
+    Ok(vec![
         #[cfg(target_arch = "x86_64")]
         without_x32(),
-        program(&refused(wanted, scoped), libc::EPERM)?,
+        program(&refused(wanted, scoped, numbers), libc::EPERM)?,
         program(&sockets(wanted.network), libc::EACCES)?,
         // The C library and others fall back to calls whose arguments a filter can see.
         program(Rules::new().all(UNFILTERABLE), libc::ENOSYS)?,
         // Landlock does not look at modes, and a script must not close the server's own files to it.
         // Copying and unpacking files calls this all the time, so it succeeds, without an effect.
         program(Rules::new().all(CHANGE_MODE), 0)?,
-    ];
-    programs.iter().try_for_each(|program| apply_filter_all_threads(program))
+    ])
 }
 
 fn program(rules: &Rules, errno: i32) -> Result<BpfProgram, Error> {
@@ -29,9 +77,7 @@ fn program(rules: &Rules, errno: i32) -> Result<BpfProgram, Error> {
     Ok(SeccompFilter::new(rules.to_map()?, SeccompAction::Allow, refuse, target)?.try_into()?)
 }
 
-fn refused(wanted: &Confinement, scoped: bool) -> Rules {
-    let own = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
-    let parent = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs());
+fn refused(wanted: &Confinement, scoped: bool, Numbers { own, parent }: Numbers) -> Rules {
     let foreign = Foreign { own, protected: [wanted.server, parent] };
     let mut rules = Rules::new();
     rules.all(ADMINISTRATION).all(OTHER_PROCESSES);
@@ -138,4 +184,31 @@ fn without_x32() -> BpfProgram {
         sock_filter { code: RETURN, jt: 0, jf: 0, k: REFUSE | libc::ENOSYS.unsigned_abs() },
         sock_filter { code: RETURN, jt: 0, jf: 0, k: ALLOW },
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_that_were_compiled_ahead_are_those_that_the_worker_would_compile() {
+        let numbers = Numbers { own: 4_194_303, parent: 77 };
+        for network in [false, true] {
+            let wanted =
+                Confinement { on: true, read: vec![], write: vec![], network, hidden: vec![], server: 4711 };
+            let Filters { scoped, unscoped } = Filters::new(&wanted).unwrap();
+            for (mut ahead, scoped) in [(scoped, true), (unscoped, false)] {
+                assert!(names_stand_in(&ahead));
+                name(&mut ahead, numbers);
+                assert!(!names_stand_in(&ahead));
+                let there = programs(&wanted, scoped, numbers).unwrap();
+                assert_eq!(ahead, there);
+            }
+        }
+    }
+
+    fn names_stand_in(programs: &[BpfProgram]) -> bool {
+        let stand_ins = [STAND_INS.own, STAND_INS.own.wrapping_neg(), STAND_INS.parent];
+        programs.iter().flatten().any(|instruction| stand_ins.contains(&instruction.k))
+    }
 }
