@@ -11,6 +11,8 @@ const EVERYDAY: &[&str] = &[
     "return _arg1",
     "return [x + 1 for x in _arg1]",
     "return sum(_arg1) / len(_arg1)",
+    "import math\nreturn [math.sqrt(abs(x)) for x in _arg1]",
+    "import math as m\nreturn m.pi",
     "return sorted(_arg1, key=lambda x: -x)[:10]",
     "return [s.strip().upper().replace('A', 'b') for s in _arg1]",
     "r = []\nfor i, x in enumerate(_arg1):\n    if x is None: continue\n    r.append(x * i)\nreturn r",
@@ -72,4 +74,17 @@ fn what_reaches_beyond_its_values_is_not_pure() {
 #[test]
 fn what_people_write_is_pure() {
     assert_eq!(pure(EVERYDAY), EVERYDAY);
+}
+
+/// A codec is looked for by name among Python's files, imported, and kept; and so is that there is none.
+#[test]
+fn what_has_a_module_imported_is_not_pure() {
+    let scripts = [
+        "return str(b'x', 'cp037')",
+        "return str(b'x', encoding='cp037')",
+        "return str(*[b'x', 'cp037'])",
+        "return list(map(str, [b'x'], ['cp037']))",
+        "f = str\nreturn f(b'x', _arg1[0])",
+    ];
+    assert_eq!(pure(&scripts), Vec::<&str>::new());
 }

@@ -10,11 +10,13 @@ mod support;
 mod beyond;
 mod crowd;
 
+mod again;
 mod alone;
 mod answers;
 mod judged;
 mod killed;
 mod leaving;
+mod left_over;
 mod limits;
 mod memory;
 mod once;
