@@ -9,8 +9,8 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 pub use recent::{Note, Point, Recent};
 
@@ -32,6 +32,7 @@ pub struct Metrics {
     requests: IntCounterVec,
     durations: HistogramVec,
     queued: Histogram,
+    together: IntCounter,
     calls: IntCounterVec,
     ended: IntCounterVec,
     workers: IntGaugeVec,
@@ -89,6 +90,10 @@ impl Metrics {
                     HistogramOpts::new("tabpy_queue_seconds", "Time that requests waited for a worker")
                         .buckets(BUCKETS.to_vec()),
                 )?,
+                together: IntCounter::new(
+                    "tabpy_requests_together_total",
+                    "Requests that a worker answered together with others",
+                )?,
                 calls: counter(
                     "tabpy_function_calls_total",
                     "Calls of /query by function",
@@ -118,6 +123,7 @@ impl Metrics {
         self.registry.register(Box::new(self.requests.clone()))?;
         self.registry.register(Box::new(self.durations.clone()))?;
         self.registry.register(Box::new(self.queued.clone()))?;
+        self.registry.register(Box::new(self.together.clone()))?;
         self.registry.register(Box::new(self.calls.clone()))?;
         self.registry.register(Box::new(self.ended.clone()))?;
         self.registry.register(Box::new(self.workers.clone()))?;
@@ -139,6 +145,11 @@ impl Metrics {
     /// A request has waited for its worker.
     pub fn queued(&self, wait: Duration) {
         self.queued.observe(wait.as_secs_f64());
+    }
+
+    /// So many requests were answered by one worker at once.
+    pub fn together(&self, requests: usize) {
+        self.together.inc_by(u64::try_from(requests).unwrap_or(u64::MAX));
     }
 
     /// A deployed function was called.

@@ -86,6 +86,8 @@ pub struct Interpreter {
     /// The process as the first script finds it; there once [`Interpreter::get_ready`] was called.
     state: Option<Py<PyAny>>,
     thread_count: Py<PyAny>,
+    /// Whether nothing but pure scripts has run here. Another one may have spoilt whoever judges that.
+    innocent: bool,
 }
 
 impl Interpreter {
@@ -128,6 +130,7 @@ impl Interpreter {
             standard_output: [system.getattr("stdout")?.unbind(), system.getattr("stderr")?.unbind()],
             scripts: Scripts::default(),
             state: None,
+            innocent: true,
             thread_count: py.import("_thread")?.getattr("_count")?.unbind(),
             max_response_bytes: setup.max_response_bytes,
             kept_bytes: setup.kept_bytes(),
@@ -256,9 +259,10 @@ impl Interpreter {
             .map_err(|error| Trouble::Raised(error, Stage::Compiling));
         // A script that does not compile does nothing.
         let (risk, pure) = script.as_ref().map_or((Risk::NONE, true), |script| (script.risk, script.pure));
-        if only_if_pure && !pure {
+        if only_if_pure && !(pure && self.innocent) {
             return (Outcome { declined: true, ..Outcome::of(500) }, risk);
         }
+        self.innocent &= pure;
         let base_globals = self.base_globals.bind(prelude.py());
         let limit = self.max_response_bytes;
         let written = script.and_then(|script| {
@@ -301,7 +305,7 @@ impl Interpreter {
         risk: Risk,
         reply: impl FnOnce(Outcome, &[u8]) -> R,
     ) -> (R, Aftermath) {
-        if outcome.pure || outcome.declined {
+        if outcome.declined || outcome.pure && self.innocent {
             return (reply(outcome, answer), Aftermath::Untouched);
         }
         let heard = self.flush(py);

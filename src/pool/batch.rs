@@ -19,6 +19,7 @@ use super::process::Worker;
 use super::shared::Shared;
 use super::waiter::{Turn, Waiter};
 use super::{Answer, Body, Limits};
+use crate::metrics::METRICS;
 use crate::wire::{self, Reply, Request};
 
 /// How many requests go together at most.
@@ -32,6 +33,7 @@ pub(super) async fn run(mut lease: Lease, shared: Arc<Shared>, waiters: Vec<Wait
     let limits = &shared.start.limits;
     let mut waiters = VecDeque::from(waiters);
     waiters.retain(|waiter| !waiter.turn.is_closed());
+    let asked = waiters.len();
     let mut declined = Vec::new();
     lease.begin();
     let outcome = match send(&mut lease, limits, &waiters).await {
@@ -41,6 +43,7 @@ pub(super) async fn run(mut lease: Lease, shared: Arc<Shared>, waiters: Vec<Wait
         }
         Err(lost) => Err(lost),
     };
+    METRICS.together(asked - declined.len() - waiters.len());
     // One of them may be what the worker died of, or what took so long; which shows when each has one of its own.
     let again = declined.into_iter().chain(waiters).map(|waiter| Waiter { light: None, ..waiter });
     shared.wait_again(again.collect());

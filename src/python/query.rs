@@ -27,6 +27,7 @@ impl Interpreter {
         reply: impl FnOnce(Outcome, &[u8]) -> R,
     ) -> (R, Aftermath) {
         self.functions.begin(wanted.generation);
+        self.innocent = false;
         Python::attach(|py| {
             let data = self.read(py, &buffer[start..]);
             buffer.clear();

@@ -1,7 +1,7 @@
 //! Clients that wait for a worker at the same time, and what makes certain that they do.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -13,6 +13,9 @@ pub const ADD: &str = "return [x + 1 for x in _arg1]";
 /// Light for small numbers, long for large ones, and endless for `ENDLESS`.
 pub const COUNT: &str = "n = 0\nwhile n < _arg1[0]: n += 1\nreturn n";
 pub const ENDLESS: f64 = 1e300;
+
+/// Takes a few hundredths of a second.
+const TRIAL: f64 = 500_000.0;
 
 /// A server of so many workers that says in JSON what it did.
 pub fn workers(count: u32) -> Builder {
@@ -54,11 +57,26 @@ pub fn busy(server: &Server) -> Connection {
     busy_for(server, 0.3)
 }
 
+/// Only who has run nothing but pure scripts is sent several at once, so it counts rather than looks at a clock.
 pub fn busy_for(server: &Server, seconds: f64) -> Connection {
-    let script = format!("import time\ntime.sleep({seconds})\nreturn 'slept'");
-    let sleeper = sent(server, &Request::evaluate(&script, &json!({})));
+    let counting = "n = 0\nwhile n < _arg1[0]: n += 1\nreturn 'slept'";
+    let asked = Instant::now();
+    server.send(&asks(counting, TRIAL)).is(200, "\"slept\"");
+    let steps = TRIAL * seconds / asked.elapsed().as_secs_f64();
+    let sleeper = sent(server, &asks(counting, steps));
     thread::sleep(Duration::from_millis(80));
     sleeper
+}
+
+/// Ends the only worker, so that the next one has run nothing yet.
+#[track_caller]
+pub fn renew(server: &Server) {
+    let old = worker(server);
+    old.kill();
+    let new = wait_for(PATIENCE, || Some(worker(server).pid).filter(|pid| *pid != old.pid));
+    assert!(new.is_some(), "no other worker");
+    // It has said hello.
+    server.evaluate("return 1", json!({})).is(200, "1");
 }
 
 /// A request on its way.
@@ -95,6 +113,7 @@ pub fn read(connections: &mut [Connection]) -> Vec<Response> {
 /// The answers of requests that waited together for the one worker.
 #[track_caller]
 pub fn together(server: &Server, requests: &[Request]) -> Vec<Response> {
+    renew(server);
     let mut sleeper = busy(server);
     let answers = read(&mut waiting(server, requests));
     sleeper.read().unwrap().is(200, "\"slept\"");

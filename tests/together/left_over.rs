@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::crowd::{ADD, asks, teach, together, workers};
+use crate::crowd::{asks, teach, together, workers};
 use crate::support::Request;
 
 /// Looks for other clients' arguments in its own memory, and writes down what it has found.
@@ -99,18 +99,4 @@ fn a_judge_that_was_spoilt_judges_nobody() {
         server.send(&prints).header("TabPy-Output") != Some("aGVyZQ==")
     });
     assert_eq!(fooled.collect::<Vec<_>>(), Vec::<&str>::new());
-}
-
-/// What each leaves for the collector is not the next one's.
-#[test]
-fn what_others_leave_to_be_collected_is_nobodys_error() {
-    let server = workers(1).env("TABPY_WORKER_MEMORY_MB", "200").start().ready();
-    let cyclic = "x = ['a' * (_arg1[0] * 10 ** 6)]\nx.append(x)\nreturn 1";
-    teach(&server, &asks(cyclic, 0));
-    teach(&server, &asks(ADD, 1));
-    let requests: Vec<Request> =
-        (0..24).map(|place| if place % 3 == 2 { asks(ADD, place) } else { asks(cyclic, 40) }).collect();
-    for (place, answer) in together(&server, &requests).into_iter().enumerate() {
-        answer.is(200, &if place % 3 == 2 { format!("[{}]", place + 1) } else { "1".to_owned() });
-    }
 }

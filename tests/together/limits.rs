@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::crowd::{ADD, COUNT, asks, busy, figure, read, teach, together, waiting, workers};
 use crate::support::{PATIENCE, Request, Response, Server, server::assert_gone, wait_for};
@@ -50,9 +50,9 @@ fn each_has_its_line_in_the_log() {
         let [queued, whole] = ["queue_ms", "duration_ms"].map(|name| line[name].as_f64().unwrap());
         assert!(queued > 50.0 && queued <= whole, "{line}");
     }
-    // With the sleeper.
+    // Eight of the nine, and three of those who make certain that they wait.
     let after = figure(&server, "tabpy_requests_total{route=\"/evaluate\",status=\"200\"}");
-    assert_eq!(after - before, 9.0);
+    assert_eq!(after - before, 11.0);
     assert_eq!(figure(&server, "tabpy_queue_length"), 0.0);
 }
 
@@ -120,4 +120,26 @@ fn sigterm_lets_all_of_them_finish() {
         assert_eq!(server.wait(), Some(0));
         assert_gone(&family);
     }
+}
+
+/// Without this the other acts would find right answers and prove nothing.
+#[test]
+fn who_waits_goes_together_until_another_script_has_run() {
+    let server = workers(1).start().ready();
+    teach(&server, &asks(ADD, 1));
+    let requests: Vec<Request> = (0..12).map(|value| asks(ADD, value)).collect();
+    let counted = || figure(&server, "tabpy_requests_together_total");
+    let gone = wait_for(PATIENCE, || {
+        together(&server, &requests);
+        Some(counted()).filter(|count| *count > 0.0)
+    });
+    assert!(gone.is_some_and(|count| count >= 2.0), "{gone:?}");
+    server.evaluate("import os\nreturn 1", json!({})).is(200, "1");
+    let before = counted();
+    let mut sleeper = busy(&server);
+    for (value, answer) in (1..).zip(read(&mut waiting(&server, &requests))) {
+        answer.is(200, &format!("[{value}]"));
+    }
+    sleeper.read().unwrap().is(200, "\"slept\"");
+    assert_eq!(counted(), before);
 }
