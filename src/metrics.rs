@@ -53,7 +53,7 @@ pub enum Ended {
     Limited,
     /// A script left what no other script should meet.
     Spoilt,
-    /// It has served `TABPY_WORKER_REQUESTS`.
+    /// It has served `TABPY_WORKER_REQUESTS`, or has long run nothing but pure scripts, which a new one serves better.
     Served,
     /// It was not needed any more, held too much memory, or was found ended.
     Idle,

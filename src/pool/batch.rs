@@ -101,6 +101,8 @@ async fn answer(
             Err(_) => return Err(Lost::Ended),
         };
         let Some(waiter) = waiters.pop_front() else { return Err(Lost::Unwanted) };
+        // What is declined has not run.
+        worker.pure += 1;
         if reply.declined {
             declined.push(waiter);
         } else {

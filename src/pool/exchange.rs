@@ -62,7 +62,6 @@ impl Worker {
         stay_awake: bool,
     ) -> Result<Done, Lost> {
         self.served += 1;
-        let was_innocent = std::mem::replace(&mut self.innocent, false);
         let id = unguessable(self.number, self.served);
         let last = std::mem::replace(&mut self.last_id, id);
         let number = self.number;
@@ -109,7 +108,7 @@ impl Worker {
         drop(printed);
         match received {
             Ok(Some(done)) if done.reply.id == id => {
-                self.innocent = was_innocent && done.reply.pure;
+                self.pure = if done.reply.pure { self.pure + 1 } else { 0 };
                 Ok(Done { output, ..done })
             }
             // A farewell bears the id of the request before, which no script knows either.

@@ -32,15 +32,17 @@ pub(super) const HELLO_TIMEOUT: Duration = Duration::from_secs(60);
 /// are read while they are written, are not in the processor's cache any more when they are read.
 const ROOM: usize = 212_992;
 
+/// After so many pure scripts in a row, other ones are rare.
+const NOTHING_ELSE: u64 = 5_000;
+
 pub(super) struct Worker {
     pub(super) number: u64,
     /// Requests answered.
     pub(super) served: u64,
     /// The id of the request before.
     pub(super) last_id: u64,
-    /// Whether it has run nothing but pure scripts. Whoever means harm may leave something behind that nobody
-    /// finds, and that reads what comes next.
-    pub(super) innocent: bool,
+    /// How many of the last requests were pure, one after the other.
+    pub(super) pure: u64,
     /// When it became idle.
     pub(super) rested: Instant,
     /// Whose line it last served; see [`super::waiting`].
@@ -104,7 +106,7 @@ impl Worker {
             number,
             served: 0,
             last_id: super::exchange::unguessable(number, 0),
-            innocent: true,
+            pure: 0,
             rested: Instant::now(),
             line: None,
             channel,
@@ -183,6 +185,18 @@ impl Worker {
         if let Some(watch) = &self.watch {
             watch.next_turn();
         }
+    }
+
+    /// Whether it has run nothing but pure scripts. Whoever means harm may leave something behind that nobody
+    /// finds, and that reads what comes next.
+    pub(super) fn is_innocent(&self) -> bool {
+        self.pure == self.served
+    }
+
+    /// Whether an innocent one in its place would serve more at once, and what it keeps for other scripts is hardly
+    /// missed.
+    pub(super) fn had_better_be_innocent(&self) -> bool {
+        !self.is_innocent() && self.pure >= NOTHING_ELSE
     }
 
     /// Whether the process is known to have ended.

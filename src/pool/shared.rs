@@ -50,7 +50,7 @@ impl State {
     pub(super) fn take_idle(&mut self, light: bool) -> Option<Worker> {
         let here = std::thread::current().id();
         let own = |worker: &Worker| worker.line == Some(here);
-        let best = self.idle.iter().rposition(|worker| own(worker) && worker.innocent == light);
+        let best = self.idle.iter().rposition(|worker| own(worker) && worker.is_innocent() == light);
         let good = || self.idle.iter().rposition(own);
         let place = best.or_else(good).or_else(|| (!self.idle.is_empty()).then_some(0))?;
         let mut worker = self.idle.remove(place);
@@ -87,6 +87,10 @@ impl Shared {
                 if state.stopping || worker.has_ended() {
                     break;
                 }
+                if state.waiting.len() > 0 && worker.had_better_be_innocent() {
+                    drop(state);
+                    return self.bury(worker, Ended::Served);
+                }
                 match state.waiting.next(worker.line) {
                     Some((waiter, line)) => {
                         state.move_to(&mut worker, line);
@@ -119,7 +123,7 @@ impl Shared {
 
     /// How many requests a worker may take at once.
     pub(super) fn most_together(&self, worker: &Worker) -> usize {
-        if !worker.innocent {
+        if !worker.is_innocent() {
             return 1;
         }
         let left = self.start.limits.worker_requests.saturating_sub(worker.served);

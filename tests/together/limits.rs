@@ -143,3 +143,19 @@ fn who_waits_goes_together_until_another_script_has_run() {
     sleeper.read().unwrap().is(200, "\"slept\"");
     assert_eq!(counted(), before);
 }
+
+#[test]
+fn a_worker_that_has_long_run_nothing_else_makes_way_for_a_new_one() {
+    let server = workers(1).start().ready();
+    server.evaluate("import os\nreturn 1", json!({})).is(200, "1");
+    let counted = || figure(&server, "tabpy_requests_together_total");
+    let call = |value: usize| {
+        let mut connection = server.connect();
+        for _ in 0..1000 {
+            connection.send(&asks(ADD, value)).is(200, &format!("[{}]", value + 1));
+        }
+    };
+    thread::scope(|scope| (0..8).for_each(|value| drop(scope.spawn(move || call(value)))));
+    assert!(counted() > 0.0);
+    assert_eq!(figure(&server, "tabpy_workers_ended_total{reason=\"served\"}"), 1.0);
+}
