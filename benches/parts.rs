@@ -119,7 +119,7 @@ fn script(criterion: &mut Criterion) {
         bencher.iter(|| {
             buffer.clear();
             buffer.extend_from_slice(black_box(body));
-            interpreter.evaluate(&mut buffer, 0, 0, false, |outcome, _| outcome.status)
+            interpreter.evaluate(&mut buffer, 0, 0, false, || true, |outcome, _| outcome.status)
         });
     });
 }

@@ -45,7 +45,7 @@ pub struct Metrics {
 /// Why a worker process is no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// Its script had to be stopped: the deadline passed, or the client left.
+    /// Its script had to be stopped: the deadline passed, or the client left, or several at once took too long.
     Stopped,
     /// It ended while a script ran, by the script's own doing.
     Died,

@@ -141,7 +141,7 @@ impl Pool {
             let begun = Begun { worker: lease.number(), queued };
             let started = Instant::now();
             match tokio::time::timeout_at(deadline, lease.exchange(&mut job)).await {
-                Ok(Ok(exchange::Done { reply, body, missing, spoilt, output })) => {
+                Ok(Ok(exchange::Done { reply, body, missing, spoilt, output, .. })) => {
                     let worker = lease.number();
                     let body = if missing == 0 {
                         lease.give_back(spoilt);

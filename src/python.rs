@@ -13,6 +13,7 @@ mod fork;
 mod function;
 mod functions;
 mod modules;
+mod outcome;
 mod query;
 mod script;
 mod uuid;
@@ -31,6 +32,7 @@ use arguments::Call;
 use exception::Stage;
 pub use fork::{Side, fork};
 use functions::{Functions, TabPy};
+pub use outcome::{Aftermath, Outcome};
 pub use query::Wanted;
 use script::{Risk, Scripts};
 
@@ -42,34 +44,6 @@ pub struct Surroundings<'a> {
     pub old_folder: &'a Path,
     pub folder: &'a Path,
     pub confinement: &'a Confinement,
-}
-
-/// What a request came to.
-pub struct Outcome {
-    /// The HTTP status.
-    pub status: u16,
-    /// Length of the longest argument, and of the answer.
-    pub rows_in: usize,
-    pub rows_out: usize,
-    /// Whether Tableau can take the answer: as many rows as went in, or one for all of them.
-    pub fits: bool,
-    /// Whether it is known already that no other script should meet this process.
-    pub last: bool,
-    /// Whether the script computed its answer from its arguments and did nothing else, if one ran at all.
-    pub pure: bool,
-    /// It was not run, since it is not pure and was to run only if it is.
-    pub declined: bool,
-}
-
-/// What a request has left of the process for the next one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Aftermath {
-    /// All is as it was.
-    Untouched,
-    /// What was changed is as it was again, but for files.
-    PutRight,
-    /// No other script should meet the process.
-    Spoilt,
 }
 
 /// The one interpreter of a worker process.
@@ -206,13 +180,15 @@ impl Interpreter {
 
     /// Evaluates the body of a `POST /evaluate`, which `buffer` holds after `start` bytes, writes the answer
     /// over it, and hands that to `reply` before the arguments are freed and the process is put right, which
-    /// takes its time. Says, too, what that has come to. With `only_if_pure`, a script that is not is declined.
+    /// takes its time. Says, too, what that has come to. With `only_if_pure`, a script that is not is declined; else
+    /// the first such script of the process is `confessed` before it can do anything, and not run if nobody hears.
     pub fn evaluate<R>(
         &mut self,
         buffer: &mut Vec<u8>,
         start: usize,
         generation: u64,
         only_if_pure: bool,
+        confess: impl FnOnce() -> bool,
         reply: impl FnOnce(Outcome, &[u8]) -> R,
     ) -> (R, Aftermath) {
         self.functions.begin(generation);
@@ -238,7 +214,7 @@ impl Interpreter {
                 }
             };
             let rows_in = call.rows();
-            let (mut outcome, risk) = self.run(prelude, &call, only_if_pure, answer);
+            let (mut outcome, risk) = self.run(prelude, &call, only_if_pure, confess, answer);
             // Columns are for table extensions, which take any number of rows.
             outcome.fit(rows_in, answer.first() == Some(&b'{'));
             self.finish(py, outcome, answer, risk, reply)
@@ -250,6 +226,7 @@ impl Interpreter {
         prelude: &Bound<'_, PyModule>,
         call: &Call<'_>,
         only_if_pure: bool,
+        confess: impl FnOnce() -> bool,
         answer: &mut Vec<u8>,
     ) -> (Outcome, Risk) {
         let running = |error| Trouble::Raised(error, Stage::Running);
@@ -259,7 +236,9 @@ impl Interpreter {
             .map_err(|error| Trouble::Raised(error, Stage::Compiling));
         // A script that does not compile does nothing.
         let (risk, pure) = script.as_ref().map_or((Risk::NONE, true), |script| (script.risk, script.pure));
-        if only_if_pure && !(pure && self.innocent) {
+        let first = self.innocent && !pure;
+        let may_run = if only_if_pure { self.innocent && pure } else { !first || confess() };
+        if !may_run {
             return (Outcome { declined: true, ..Outcome::of(500) }, risk);
         }
         self.innocent &= pure;
@@ -267,7 +246,7 @@ impl Interpreter {
         let limit = self.max_response_bytes;
         let written = script.and_then(|script| {
             let globals = base_globals.copy().map_err(running)?;
-            let function = script.function(&globals).map_err(running)?;
+            let function = script.function(prelude, &globals).map_err(running)?;
             let result = call.invoke(&function, &self.tabpy).map_err(running)?;
             let rows = json::rows(&result);
             json::write(&result, answer, limit).map_err(|error| match error {
@@ -284,12 +263,12 @@ impl Interpreter {
             Ok(rows_out) => Outcome { rows_out, ..Outcome::of(200) },
             Err(Trouble::Raised(error, stage)) => {
                 let described = exception::describe(prelude, &error, Some(&call.script), stage);
-                *answer = described.body;
+                replace(answer, &described.body);
                 Outcome::of(described.status)
             }
             Err(Trouble::TooLarge) => {
                 let failure = too_large(limit, "script");
-                *answer = failure.body();
+                replace(answer, &failure.body());
                 Outcome::of(failure.status)
             }
         };
@@ -369,16 +348,10 @@ enum Trouble {
     TooLarge,
 }
 
-impl Outcome {
-    /// Without rows.
-    pub fn of(status: u16) -> Self {
-        Self { status, rows_in: 0, rows_out: 0, fits: true, last: false, pure: false, declined: false }
-    }
-
-    fn fit(&mut self, rows_in: usize, columns: bool) {
-        self.rows_in = rows_in;
-        self.fits = columns || rows_in == 0 || self.rows_out == 1 || self.rows_out == rows_in;
-    }
+/// Another text in a buffer that keeps its room.
+fn replace(buffer: &mut Vec<u8>, text: &[u8]) {
+    buffer.clear();
+    buffer.extend_from_slice(text);
 }
 
 /// A module that comes with the server, run at once.

@@ -46,7 +46,7 @@ pub struct Request {
     pub version: u32,
     /// Whether the worker may wait awake for the next request: no more are busy than there are processors.
     pub stay_awake: bool,
-    /// Other clients' requests stand behind this one on the wire, so a script that might reach them is declined.
+    /// Other clients' requests stand behind this one on the wire, so a script that might reach them is impure.
     pub only_if_pure: bool,
 }
 
@@ -65,8 +65,9 @@ pub struct Reply {
     pub last: bool,
     /// Whether the script computed its answer from its arguments and did nothing else, if one ran at all.
     pub pure: bool,
-    /// It was not run, since it is not pure and was to run only if it is; this is no answer.
-    pub declined: bool,
+    /// No answer yet: the script is not pure. It was not run if it was to run only if it is; else it begins now, and
+    /// is the first such script of the worker, which cannot take this back.
+    pub impure: bool,
     pub body_length: u64,
 }
 
@@ -240,7 +241,7 @@ impl Reply {
             fits: true,
             last: true,
             pure: false,
-            declined: false,
+            impure: false,
             body_length: 0,
         }
     }
@@ -256,7 +257,7 @@ impl Reply {
         header[32] = u8::from(self.fits);
         header[33] = u8::from(self.last);
         header[34] = u8::from(self.pure);
-        header[35] = u8::from(self.declined);
+        header[35] = u8::from(self.impure);
         header
     }
 
@@ -276,7 +277,7 @@ impl Reply {
             fits: header[32] != 0,
             last: header[33] != 0,
             pure: header[34] != 0,
-            declined: header[35] != 0,
+            impure: header[35] != 0,
             body_length: number64(header, 16),
         })
     }
@@ -314,7 +315,7 @@ mod tests {
 
     fn replies() -> impl Strategy<Value = Reply> {
         (200u16..600, any::<(u64, u32, u32, u64, bool, bool, bool, bool)>()).prop_map(
-            |(status, (id, rows_in, rows_out, body_length, fits, last, pure, declined))| Reply {
+            |(status, (id, rows_in, rows_out, body_length, fits, last, pure, impure))| Reply {
                 id,
                 status,
                 rows_in,
@@ -322,7 +323,7 @@ mod tests {
                 fits,
                 last,
                 pure,
-                declined,
+                impure,
                 body_length,
             },
         )

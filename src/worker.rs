@@ -5,6 +5,7 @@
 mod confine;
 mod eager;
 mod forker;
+mod frames;
 mod limits;
 
 use std::io::{self, Write as _};
@@ -17,21 +18,15 @@ use anyhow::{Context as _, bail};
 use confine::Prepared;
 pub(crate) use confine::hide_memory;
 use eager::Eager;
+use frames::{FIRST_READ, read_frame, write_frame};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::large_pages;
 use crate::python::{Aftermath, Interpreter, Outcome, Surroundings, Wanted};
 use crate::temporary::{self, Look};
 use crate::wire::{self, Hello, Reply, Request, Setup, Task};
 
-/// What a tiny request needs in one read: header, script and data.
-const FIRST_READ: usize = 64 << 10;
-
 /// A buffer larger than this is given back once no request has come for a while.
 const KEPT_BUFFER: usize = 1 << 20;
-
-/// Replies that go out together, in bytes.
-const MOST_HELD: usize = 64 << 10;
 
 /// How long a worker waits for another large request before it gives memory back.
 const IDLE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
@@ -144,8 +139,9 @@ fn serve(
         let aftermath = match request.task {
             Task::Evaluate => {
                 let Request { generation, only_if_pure, .. } = request;
+                let confess = || confess(stream, request.id);
                 let (replied, aftermath) =
-                    interpreter.evaluate(&mut buffer, start, generation, only_if_pure, reply);
+                    interpreter.evaluate(&mut buffer, start, generation, only_if_pure, confess, reply);
                 replied?;
                 aftermath
             }
@@ -245,6 +241,12 @@ fn leave_the_server() -> io::Result<()> {
     Ok(())
 }
 
+/// Tells the front that a script which may do anything is about to, and whether it has heard.
+fn confess(stream: &UnixStream, id: u64) -> bool {
+    let impure = Outcome { declined: true, ..Outcome::of(200) };
+    write_frame(stream, &mut Vec::new(), false, id, impure, b"").is_ok()
+}
+
 /// Ends a worker that no other script should meet; the front starts another one.
 fn say_goodbye(mut stream: &UnixStream, id: u64) -> anyhow::Result<()> {
     stream.write_all(&Reply::goodbye(id).encode())?;
@@ -259,97 +261,4 @@ fn greet(stream: &UnixStream, id: u64, hello: &Hello) -> anyhow::Result<()> {
 /// The front logs the reason; on its own, this process could only print it.
 fn give_up(stream: &UnixStream, id: u64, error: &anyhow::Error) -> anyhow::Result<()> {
     write_frame(stream, &mut Vec::new(), false, id, Outcome::of(500), format!("{error:#}").as_bytes())
-}
-
-/// Reads one whole frame, header included, into `buffer`, which begins with what came `ahead`; and leaves there what
-/// has come of the next one. `None` when the front has gone.
-fn read_frame(
-    stream: &UnixStream,
-    buffer: &mut Vec<u8>,
-    ahead: &mut Vec<u8>,
-) -> anyhow::Result<Option<Request>> {
-    buffer.clear();
-    buffer.append(ahead);
-    // One read takes a whole tiny request.
-    if !read_until(stream, buffer, wire::HEADER)? {
-        return Ok(None);
-    }
-    let mut header = [0; wire::HEADER];
-    header.copy_from_slice(&buffer[..wire::HEADER]);
-    let request = Request::decode(&header)?;
-    let whole = u64::from(request.name_length)
-        .checked_add(request.body_length)
-        .and_then(|length| usize::try_from(length).ok())
-        .and_then(|length| length.checked_add(wire::HEADER))
-        .ok_or(wire::BrokenWire)?;
-    if buffer.len() < whole {
-        buffer.reserve_exact(whole - buffer.len());
-        large_pages::prefer(buffer.spare_capacity_mut());
-        read_until(stream, buffer, whole)?;
-    }
-    if buffer.len() > whole {
-        // Where a script may do anything, the front never sends the next request before it has the answer.
-        if !request.only_if_pure {
-            bail!(wire::BrokenWire);
-        }
-        ahead.extend(buffer.drain(whole..));
-    }
-    Ok(Some(request))
-}
-
-/// Reads until the buffer holds so many bytes; more may come. False, if there was nothing but the end.
-fn read_until(stream: &UnixStream, buffer: &mut Vec<u8>, length: usize) -> anyhow::Result<bool> {
-    while buffer.len() < length {
-        // The spare capacity is not zeroed first.
-        match rustix::io::read(stream, rustix::buffer::spare_capacity(buffer)) {
-            Ok(0) if buffer.is_empty() => return Ok(false),
-            Ok(0) => bail!(wire::BrokenWire),
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(io::Error::from(error).into()),
-        }
-    }
-    Ok(true)
-}
-
-/// Writes a reply, together with those that are `held`; or holds it as well, if it may wait for the next ones.
-fn write_frame(
-    mut stream: &UnixStream,
-    held: &mut Vec<u8>,
-    may_wait: bool,
-    id: u64,
-    outcome: Outcome,
-    body: &[u8],
-) -> anyhow::Result<()> {
-    let may_wait = may_wait && outcome.pure && held.len() + body.len() < MOST_HELD;
-    let header = Reply {
-        id,
-        status: outcome.status,
-        rows_in: u32::try_from(outcome.rows_in).unwrap_or(u32::MAX),
-        rows_out: u32::try_from(outcome.rows_out).unwrap_or(u32::MAX),
-        fits: outcome.fits,
-        last: outcome.last,
-        pure: outcome.pure,
-        declined: outcome.declined,
-        body_length: body.len() as u64,
-    }
-    .encode();
-    if may_wait {
-        held.extend_from_slice(&header);
-        held.extend_from_slice(body);
-        return Ok(());
-    }
-    // All in one write, or in as few as the socket's buffer allows.
-    let mut slices = [io::IoSlice::new(held), io::IoSlice::new(&header), io::IoSlice::new(body)];
-    let mut rest = &mut slices[..];
-    io::IoSlice::advance_slices(&mut rest, 0);
-    while !rest.is_empty() {
-        match stream.write_vectored(rest) {
-            Ok(0) => bail!(wire::BrokenWire),
-            Ok(written) => io::IoSlice::advance_slices(&mut rest, written),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    held.clear();
-    Ok(())
 }

@@ -35,7 +35,7 @@ pub(crate) fn run(time: Duration) -> Result<f64> {
     let mut evaluate = || {
         buffer.clear();
         buffer.extend_from_slice(&body);
-        interpreter.evaluate(&mut buffer, 0, 0, false, |outcome, _| outcome.status).0
+        interpreter.evaluate(&mut buffer, 0, 0, false, || true, |outcome, _| outcome.status).0
     };
     for _ in 0..3 {
         ensure!(evaluate() == 200, "the script fails");

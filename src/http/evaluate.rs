@@ -51,8 +51,13 @@ pub(super) async fn evaluate(
     let light = key.is_some_and(|key| service.light_scripts.contains(key));
     let call = Call { task: Task::Evaluate, name: String::new(), version: 0, body, light };
     let outcome = work(&request, &service, call, &service.evaluate_timeout, as_for_script).await;
-    if let Some(key) = key {
-        service.light_scripts.learn(key, outcome.as_ref().ok());
+    match (key, &outcome) {
+        (Some(key), Ok(answer)) => service.light_scripts.learn(key, Some(answer)),
+        // One that was not begun tells nothing of the script.
+        (Some(key), Err(refusal)) if matches!(refusal.0.status, 408 | 500) => {
+            service.light_scripts.learn(key, None);
+        }
+        _ => {}
     }
     let answer = outcome?;
     let details = details::wanted(&request).then(|| details::of(&answer));

@@ -36,14 +36,14 @@ pub(super) async fn run(mut lease: Lease, shared: Arc<Shared>, waiters: Vec<Wait
     let asked = waiters.len();
     let mut declined = Vec::new();
     lease.begin();
-    let outcome = match send(&mut lease, limits, &waiters).await {
-        Ok(ids) => {
-            let answered = answer(&mut lease, limits, &ids, &mut waiters, &mut declined);
-            timeout(PATIENCE, answered).await.unwrap_or(Err(Lost::Unwanted))
-        }
-        Err(lost) => Err(lost),
+    let exchange = async {
+        let ids = send(&mut lease, limits, &waiters).await?;
+        answer(&mut lease, limits, &ids, &mut waiters, &mut declined).await
     };
-    METRICS.together(asked - declined.len() - waiters.len());
+    let outcome = timeout(PATIENCE, exchange).await.unwrap_or(Err(Lost::Unwanted));
+    if asked > 1 {
+        METRICS.together(asked - declined.len() - waiters.len());
+    }
     // One of them may be what the worker died of, or what took so long; which shows when each has one of its own.
     let again = declined.into_iter().chain(waiters).map(|waiter| Waiter { light: None, ..waiter });
     shared.wait_again(again.collect());
@@ -103,7 +103,7 @@ async fn answer(
         let Some(waiter) = waiters.pop_front() else { return Err(Lost::Unwanted) };
         // What is declined has not run.
         worker.pure += 1;
-        if reply.declined {
+        if reply.impure {
             declined.push(waiter);
         } else {
             let answer = Answer {
@@ -115,8 +115,8 @@ async fn answer(
                 pure: reply.pure,
                 worker: worker.number,
                 queued: sent - waiter.since,
-                // All together: the worker sends its replies together, too.
-                ran: sent.elapsed(),
+                // The worker sends its replies together, so nobody knows whose share of the time was how long.
+                ran: sent.elapsed() / u32::try_from(ids.len()).unwrap_or(u32::MAX),
                 output: None,
             };
             // The client may have left.

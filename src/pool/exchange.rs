@@ -40,6 +40,8 @@ pub(super) struct Done {
     pub(super) spoilt: bool,
     /// What was printed, if that was wanted.
     pub(super) output: Option<String>,
+    /// The worker has said that it runs a script that is not pure, for the first time.
+    confessed: bool,
 }
 
 /// Why there is no reply.
@@ -62,6 +64,8 @@ impl Worker {
         stay_awake: bool,
     ) -> Result<Done, Lost> {
         self.served += 1;
+        // Evaluations are judged by the worker.
+        self.innocent &= job.task == Task::Evaluate;
         let id = unguessable(self.number, self.served);
         let last = std::mem::replace(&mut self.last_id, id);
         let number = self.number;
@@ -108,6 +112,7 @@ impl Worker {
         drop(printed);
         match received {
             Ok(Some(done)) if done.reply.id == id => {
+                self.innocent &= !done.confessed;
                 self.pure = if done.reply.pure { self.pure + 1 } else { 0 };
                 Ok(Done { output, ..done })
             }
@@ -176,14 +181,27 @@ async fn receive(
 ) -> io::Result<Option<Done>> {
     let mut received = Vec::with_capacity(FIRST_READ);
     let mut whole = None;
+    let mut confessed = false;
     loop {
         if let (None, Some(header)) = (whole, received.first_chunk::<{ wire::HEADER }>()) {
             let Ok(reply) = Reply::decode(header) else { return Ok(None) };
+            if reply.impure {
+                confessed = true;
+                received.drain(..wire::HEADER);
+                continue;
+            }
             let Some(length) = length(&reply, max_response_bytes) else { return Ok(None) };
             if in_parts && reply.status == 200 && length > LONG {
                 let begun = Bytes::from(received).slice(wire::HEADER..);
                 let Some(missing) = length.checked_sub(begun.len()) else { return Ok(None) };
-                return Ok(Some(Done { reply, body: begun, missing, spoilt: reply.last, output: None }));
+                return Ok(Some(Done {
+                    reply,
+                    body: begun,
+                    missing,
+                    spoilt: reply.last,
+                    output: None,
+                    confessed,
+                }));
             }
             received.reserve((wire::HEADER + length).saturating_sub(received.len()));
             whole = Some((reply, wire::HEADER + length));
@@ -193,7 +211,7 @@ async fn receive(
         {
             let spoilt = reply.last || received.len() > length;
             let body = Bytes::from(received).slice(wire::HEADER..length);
-            return Ok(Some(Done { reply, body, missing: 0, spoilt, output: None }));
+            return Ok(Some(Done { reply, body, missing: 0, spoilt, output: None, confessed }));
         }
         match wire.try_read(&mut received) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),

@@ -41,7 +41,10 @@ pub(super) struct Worker {
     pub(super) served: u64,
     /// The id of the request before.
     pub(super) last_id: u64,
-    /// How many of the last requests were pure, one after the other.
+    /// Whether it has run nothing but pure scripts, by what it has said before it ran any other. Whoever means harm may
+    /// leave something behind that nobody finds, and that reads what comes next.
+    pub(super) innocent: bool,
+    /// How many of the last requests are said to have been pure, one after the other.
     pub(super) pure: u64,
     /// When it became idle.
     pub(super) rested: Instant,
@@ -106,6 +109,7 @@ impl Worker {
             number,
             served: 0,
             last_id: super::exchange::unguessable(number, 0),
+            innocent: true,
             pure: 0,
             rested: Instant::now(),
             line: None,
@@ -187,16 +191,10 @@ impl Worker {
         }
     }
 
-    /// Whether it has run nothing but pure scripts. Whoever means harm may leave something behind that nobody
-    /// finds, and that reads what comes next.
-    pub(super) fn is_innocent(&self) -> bool {
-        self.pure == self.served
-    }
-
     /// Whether an innocent one in its place would serve more at once, and what it keeps for other scripts is hardly
     /// missed.
     pub(super) fn had_better_be_innocent(&self) -> bool {
-        !self.is_innocent() && self.pure >= NOTHING_ELSE
+        !self.innocent && self.pure >= NOTHING_ELSE
     }
 
     /// Whether the process is known to have ended.

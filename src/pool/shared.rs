@@ -50,12 +50,17 @@ impl State {
     pub(super) fn take_idle(&mut self, light: bool) -> Option<Worker> {
         let here = std::thread::current().id();
         let own = |worker: &Worker| worker.line == Some(here);
-        let best = self.idle.iter().rposition(|worker| own(worker) && worker.is_innocent() == light);
+        let best = self.idle.iter().rposition(|worker| own(worker) && worker.innocent == light);
         let good = || self.idle.iter().rposition(own);
         let place = best.or_else(good).or_else(|| (!self.idle.is_empty()).then_some(0))?;
         let mut worker = self.idle.remove(place);
         self.move_to(&mut worker, here);
         Some(worker)
+    }
+
+    /// Whether one that light requests wait for may be replaced: no other one is being, and this one will be.
+    pub(super) fn may_spare_one(&self, warm: usize) -> bool {
+        self.waiting.begins_light() && self.starting == 0 && self.start_error.is_none() && self.alive <= warm
     }
 
     pub(super) fn move_to(&mut self, worker: &mut Worker, line: ThreadId) {
@@ -87,7 +92,7 @@ impl Shared {
                 if state.stopping || worker.has_ended() {
                     break;
                 }
-                if state.waiting.len() > 0 && worker.had_better_be_innocent() {
+                if worker.had_better_be_innocent() && state.may_spare_one(self.start.limits.workers) {
                     drop(state);
                     return self.bury(worker, Ended::Served);
                 }
@@ -123,7 +128,7 @@ impl Shared {
 
     /// How many requests a worker may take at once.
     pub(super) fn most_together(&self, worker: &Worker) -> usize {
-        if !worker.is_innocent() {
+        if !worker.innocent {
             return 1;
         }
         let left = self.start.limits.worker_requests.saturating_sub(worker.served);

@@ -100,6 +100,11 @@ impl Waiting {
         Some((waiter, line.thread))
     }
 
+    /// Whether the next one of a line is light.
+    pub(super) fn begins_light(&self) -> bool {
+        self.lines.iter().any(|line| line.waiters.front().is_some_and(|waiter| waiter.light.is_some()))
+    }
+
     /// Forgets those whose clients went away.
     pub(super) fn forget_closed(&mut self) {
         for line in &mut self.lines {

@@ -6,6 +6,7 @@ every other script is."""
 import ast
 import builtins
 import math
+import re
 
 _SYNTAX = (
     ast.alias, ast.arguments, ast.arg, ast.keyword, ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop,
@@ -35,17 +36,34 @@ _METHODS = frozenset(
 ) | frozenset(name for name in vars(math) if not name.startswith("_"))
 
 
+_ARGUMENT = re.compile("_arg[0-9]+")
+
+
 def is_pure(body, provided):
     """Whether these statements of a script are. `provided` are the names that it finds without importing them."""
+    nodes = [node for statement in body for node in ast.walk(statement)]
+    # A name that one of the script's functions binds is another one outside of that.
     beyond = set(vars(builtins)) | set(provided) | {"tabpy", "_user_script"}
-    return all(
-        _is_harmless(node, beyond - _FUNCTIONS) for statement in body for node in ast.walk(statement)
-    )
+    names = {name for node in nodes for name in _bound(node) if name not in beyond and not name.startswith("__")}
+    return all(_is_harmless(node, names | _FUNCTIONS) for node in nodes)
 
 
-def _is_harmless(node, beyond):
+def _bound(node):
+    """The names that a node gives a meaning."""
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        return [node.id]
+    if isinstance(node, ast.arg):
+        return [node.arg]
+    if isinstance(node, (ast.FunctionDef, ast.ExceptHandler)) and node.name:
+        return [node.name]
+    if isinstance(node, ast.alias):
+        return [node.asname or node.name]
+    return []
+
+
+def _is_harmless(node, names):
     if isinstance(node, ast.Name):
-        return not node.id.startswith("__") and node.id not in beyond
+        return node.id in names or _ARGUMENT.fullmatch(node.id) is not None
     if isinstance(node, ast.Attribute):
         return isinstance(node.ctx, ast.Load) and node.attr in _METHODS
     if isinstance(node, ast.Constant):

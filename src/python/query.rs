@@ -44,7 +44,7 @@ impl Interpreter {
                     answer.clear();
                     let text = exception::text(self.prelude.bind(py), &error);
                     let failure = Failure::new(500, "Error processing query").info(text);
-                    *answer = failure.body();
+                    super::replace(answer, &failure.body());
                     Outcome::of(failure.status)
                 }
             };
@@ -107,7 +107,7 @@ impl Interpreter {
                 }
                 json::WriteError::TooLarge => {
                     let failure = super::too_large(limit, "function");
-                    *answer = failure.body();
+                    super::replace(answer, &failure.body());
                     Ok(Outcome::of(failure.status))
                 }
             };

@@ -1,6 +1,7 @@
 //! A user's script: compiled once per worker, called with a fresh set of globals every time. The
 //! cache is bounded by the bytes of the scripts it holds; scripts are compared whole, never by hash.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use pyo3::exceptions::PySyntaxError;
@@ -13,8 +14,10 @@ const CACHE_BYTES: usize = 8 << 20;
 /// A compiled script, ready to become a function.
 pub(super) struct Compiled {
     code: Py<PyAny>,
-    /// Names that the script uses without importing them, with what stands behind them.
-    provided: Vec<(Py<PyString>, Py<PyAny>)>,
+    /// Names that the script uses without importing them; and what stands behind them, once it has run. Finding that
+    /// imports packages, which is not done beside other clients' requests.
+    used: Vec<Py<PyString>>,
+    provided: OnceCell<Vec<(Py<PyString>, Py<PyAny>)>>,
     /// Whether the script speaks of itself, as a recursive one does.
     names_itself: bool,
     pub(super) risk: Risk,
@@ -89,9 +92,17 @@ impl Scripts {
 
 impl Compiled {
     /// The script as a function over `globals`, which nobody else holds.
-    pub(super) fn function<'py>(&self, globals: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
+    pub(super) fn function<'py>(
+        &self,
+        prelude: &Bound<'py, PyModule>,
+        globals: &Bound<'py, PyDict>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = globals.py();
-        for (name, object) in &self.provided {
+        if self.provided.get().is_none() {
+            // Nobody else sets it.
+            let _ = self.provided.set(self.provide(prelude)?);
+        }
+        for (name, object) in self.provided.get().into_iter().flatten() {
             globals.set_item(name, object)?;
         }
         let function = super::function::new(self.code.bind(py), globals)?;
@@ -99,6 +110,18 @@ impl Compiled {
             globals.set_item("_user_script", &function)?;
         }
         Ok(function)
+    }
+
+    fn provide(&self, prelude: &Bound<'_, PyModule>) -> PyResult<Vec<(Py<PyString>, Py<PyAny>)>> {
+        let py = prelude.py();
+        let mut provided = Vec::new();
+        for name in &self.used {
+            let object = prelude.getattr("provide")?.call1((name,))?;
+            if !object.is_none() {
+                provided.push((name.clone_ref(py), object.unbind()));
+            }
+        }
+        Ok(provided)
     }
 }
 
@@ -110,14 +133,14 @@ fn compile(
     let py = prelude.py();
     let names = PyList::new(py, (1..=arguments).map(|number| format!("_arg{number}")))?;
     let made = prelude.getattr("compile_script")?.call1((source, names))?;
-    let (code, used, names_itself, risk, pure): (Bound<'_, PyAny>, Bound<'_, PyList>, bool, u8, bool) =
+    let (code, used, names_itself, risk, pure): (Bound<'_, PyAny>, Vec<Py<PyString>>, bool, u8, bool) =
         made.cast::<PyTuple>()?.extract()?;
-    let mut provided = Vec::new();
-    for name in used.iter() {
-        let object = prelude.getattr("provide")?.call1((&name,))?;
-        if !object.is_none() {
-            provided.push((name.cast_into::<PyString>()?.unbind(), object.unbind()));
-        }
-    }
-    Ok(Compiled { code: code.unbind(), provided, names_itself, risk: Risk(risk), pure })
+    Ok(Compiled {
+        code: code.unbind(),
+        used,
+        provided: OnceCell::new(),
+        names_itself,
+        risk: Risk(risk),
+        pure,
+    })
 }

@@ -77,17 +77,20 @@ impl Fields<'_> {
     }
 
     fn text(&mut self, text: &str) {
-        // Every byte of a letter beyond ASCII is above these.
-        let needs_quotes =
-            |byte: u8| byte <= b' ' || byte == b'=' || byte == b'"' || byte == b'\\' || byte == 0x7f;
-        if !text.bytes().any(needs_quotes) {
+        if !text.chars().any(|letter| matches!(letter, ' ' | '=' | '"' | '\\') || breaks(letter)) {
             return self.0.push_str(text);
         }
         self.0.push('"');
         for letter in text.chars() {
             match letter {
                 '"' | '\\' => self.0.extend(['\\', letter]),
-                _ if letter.is_control() => self.0.extend(letter.escape_debug()),
+                '\n' => self.0.push_str("\\n"),
+                '\r' => self.0.push_str("\\r"),
+                '\t' => self.0.push_str("\\t"),
+                // As JSON has it, which all readers of such lines know.
+                _ if breaks(letter) => {
+                    let _ = write!(self.0, "\\u{:04x}", u32::from(letter));
+                }
                 _ => self.0.push(letter),
             }
         }
@@ -99,6 +102,11 @@ impl Fields<'_> {
         // Writing to a text cannot fail.
         let _ = self.0.write_fmt(value);
     }
+}
+
+/// Whether a terminal obeys it, or a reader takes it for the end of the line.
+fn breaks(letter: char) -> bool {
+    letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}')
 }
 
 impl Visit for Fields<'_> {
@@ -198,7 +206,8 @@ mod tests {
             ("a=b", "\"a=b\""),
             ("say \"no\"", r#""say \"no\"""#),
             ("back\\slash", r#""back\\slash""#),
-            ("line\nend\u{1b}", r#""line\nend\u{1b}""#),
+            ("line\nend\u{1b}", r#""line\nend\u001b""#),
+            ("é\u{85}\u{9b}31m\u{2028}", r#""é\u0085\u009b31m\u2028""#),
         ] {
             assert_eq!(lines(false, || tracing::info!(value)), format!("level=info value={shown}\n"));
         }

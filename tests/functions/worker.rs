@@ -192,9 +192,15 @@ impl Worker {
     }
 
     fn reply(&mut self) -> Reply {
-        let mut header = [0; wire::HEADER];
-        self.wire.read_exact(&mut header).expect("no reply");
-        Reply::decode(&header).unwrap()
+        loop {
+            let mut header = [0; wire::HEADER];
+            self.wire.read_exact(&mut header).expect("no reply");
+            let reply = Reply::decode(&header).unwrap();
+            // Said once, before the first script that may do anything.
+            if !reply.impure {
+                return reply;
+            }
+        }
     }
 
     /// Whether the worker has said goodbye after its last answer; waits for its end, if so.

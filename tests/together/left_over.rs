@@ -100,3 +100,47 @@ fn a_judge_that_was_spoilt_judges_nobody() {
     });
     assert_eq!(fooled.collect::<Vec<_>>(), Vec::<&str>::new());
 }
+
+/// Finds its own request's id in its memory, answers that, and goes on to answer whatever comes.
+const TAKEOVER: &str = r"import os, re, select, struct, time
+ids = []
+memory = open('/proc/self/mem', 'rb', 0)
+for line in open('/proc/self/maps'):
+    begin, end = [int(text, 16) for text in line.split()[0].split('-')]
+    if ' rw' in line and end - begin < 2 ** 28:
+        try:
+            memory.seek(begin)
+            text = memory.read(end - begin)
+        except (OSError, ValueError, OverflowError):
+            continue
+        for found in re.finditer(b'QRpt\x02\x00\x00[\x00-\xff]', text):
+            header = text[found.start():found.start() + 40]
+            ids += struct.unpack('<Q', header[8:16]) if len(header) == 40 else []
+def answer(id, body):
+    # Fits, not the last, pure.
+    os.write(64, struct.pack('<4sIQQII4B4x', b'PRpt', 200, id, len(body), 1, 1, 1, 0, 1, 0) + body)
+answer(ids[-1], b'0')
+for _ in range(20):
+    select.select([64], [], [])
+    came = os.read(64, 65536)
+    if not came:
+        break
+    open('FOLDER/found', 'a').write('one\n' if len(came) == 40 + struct.unpack('<Q', came[16:24])[0] else 'several\n')
+    time.sleep(0.05)
+    answer(struct.unpack('<Q', came[8:16])[0], b'[666]')
+";
+
+/// Nobody can keep a script from that, and its next caller hears what it likes; but one by one.
+#[test]
+fn who_has_taken_the_wire_is_sent_one_request_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = workers(1).env("TABPY_SCRIPT_WRITE", folder.path().display()).start().ready();
+    teach(&server, &asks("return [len(str(x)) for x in _arg1]", 1));
+    let script = TAKEOVER.replace("FOLDER", &folder.path().display().to_string());
+    server.evaluate(&script, json!({}));
+    let requests: Vec<Request> = (0..12).map(|number| asks(VICTIM, format!("customer-{number}"))).collect();
+    crate::crowd::read(&mut crate::crowd::waiting(&server, &requests));
+    let found = std::fs::read_to_string(folder.path().join("found")).unwrap_or_default();
+    assert!(found.contains("one"), "it did not work: {found:?}");
+    assert!(!found.contains("several"), "{found}");
+}

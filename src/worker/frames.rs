@@ -1,0 +1,110 @@
+//! Requests as they come and replies as they go; where several come at once, they go so, too.
+
+use std::io::{self, Write as _};
+use std::os::unix::net::UnixStream;
+
+use anyhow::bail;
+
+use crate::large_pages;
+use crate::python::Outcome;
+use crate::wire::{self, Reply, Request};
+
+/// What a tiny request needs in one read: header, script and data.
+pub(super) const FIRST_READ: usize = 64 << 10;
+
+/// Replies that go out together, in bytes.
+const MOST_HELD: usize = 64 << 10;
+
+/// Reads one whole frame, header included, into `buffer`, which begins with what came `ahead`; and leaves there what
+/// has come of the next one. `None` when the front has gone.
+pub(super) fn read_frame(
+    stream: &UnixStream,
+    buffer: &mut Vec<u8>,
+    ahead: &mut Vec<u8>,
+) -> anyhow::Result<Option<Request>> {
+    buffer.clear();
+    buffer.append(ahead);
+    buffer.reserve(FIRST_READ - buffer.len().min(FIRST_READ));
+    // One read takes a whole tiny request.
+    if !read_until(stream, buffer, wire::HEADER)? {
+        return Ok(None);
+    }
+    let mut header = [0; wire::HEADER];
+    header.copy_from_slice(&buffer[..wire::HEADER]);
+    let request = Request::decode(&header)?;
+    let whole = u64::from(request.name_length)
+        .checked_add(request.body_length)
+        .and_then(|length| usize::try_from(length).ok())
+        .and_then(|length| length.checked_add(wire::HEADER))
+        .ok_or(wire::BrokenWire)?;
+    if buffer.len() < whole {
+        buffer.reserve_exact(whole - buffer.len());
+        large_pages::prefer(buffer.spare_capacity_mut());
+        read_until(stream, buffer, whole)?;
+    }
+    if buffer.len() > whole {
+        // Where a script may do anything, the front never sends the next request before it has the answer.
+        if !request.only_if_pure {
+            bail!(wire::BrokenWire);
+        }
+        ahead.extend(buffer.drain(whole..));
+    }
+    Ok(Some(request))
+}
+
+/// Reads until the buffer holds so many bytes; more may come. False, if there was nothing but the end.
+fn read_until(stream: &UnixStream, buffer: &mut Vec<u8>, length: usize) -> anyhow::Result<bool> {
+    while buffer.len() < length {
+        // The spare capacity is not zeroed first.
+        match rustix::io::read(stream, rustix::buffer::spare_capacity(buffer)) {
+            Ok(0) if buffer.is_empty() => return Ok(false),
+            Ok(0) => bail!(wire::BrokenWire),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(io::Error::from(error).into()),
+        }
+    }
+    Ok(true)
+}
+
+/// Writes a reply, together with those that are `held`; or holds it as well, if it may wait for the next ones.
+pub(super) fn write_frame(
+    mut stream: &UnixStream,
+    held: &mut Vec<u8>,
+    may_wait: bool,
+    id: u64,
+    outcome: Outcome,
+    body: &[u8],
+) -> anyhow::Result<()> {
+    let may_wait = may_wait && outcome.pure && held.len() + body.len() < MOST_HELD;
+    let header = Reply {
+        id,
+        status: outcome.status,
+        rows_in: u32::try_from(outcome.rows_in).unwrap_or(u32::MAX),
+        rows_out: u32::try_from(outcome.rows_out).unwrap_or(u32::MAX),
+        fits: outcome.fits,
+        last: outcome.last,
+        pure: outcome.pure,
+        impure: outcome.declined,
+        body_length: body.len() as u64,
+    }
+    .encode();
+    if may_wait {
+        held.extend_from_slice(&header);
+        held.extend_from_slice(body);
+        return Ok(());
+    }
+    // All in one write, or in as few as the socket's buffer allows.
+    let mut slices = [io::IoSlice::new(held), io::IoSlice::new(&header), io::IoSlice::new(body)];
+    let mut rest = &mut slices[..];
+    io::IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        match stream.write_vectored(rest) {
+            Ok(0) => bail!(wire::BrokenWire),
+            Ok(written) => io::IoSlice::advance_slices(&mut rest, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    held.clear();
+    Ok(())
+}
