@@ -35,7 +35,6 @@ _METHODS = frozenset(
     "symmetric_difference title union update upper values zfill".split()
 ) | frozenset(name for name in vars(math) if not name.startswith("_"))
 
-
 _ARGUMENT = re.compile("_arg[0-9]+")
 
 
@@ -73,4 +72,6 @@ def _is_harmless(node, names):
         return not node.decorator_list
     if isinstance(node, ast.Import):
         return all(alias.name == "math" for alias in node.names)
+    if isinstance(node, ast.ImportFrom):
+        return node.module == "math" and not node.level and all(alias.name in _METHODS for alias in node.names)
     return isinstance(node, _SYNTAX)

@@ -12,6 +12,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::{HttpMessage as _, HttpRequest};
 use tracing::Span;
 use tracing_actix_web::{RequestId, RootSpanBuilder};
+use uuid::Uuid;
 
 use crate::metrics::{METRICS, Note};
 
@@ -70,7 +71,11 @@ impl RootSpanBuilder for RequestSpan {
         match (given_id(request), id) {
             // Of the highest level, so that the id is on every line that is logged at all.
             (Some(given), _) => tracing::error_span!("request", request_id = given),
-            (None, Some(id)) => tracing::error_span!("request", request_id = %id),
+            (None, Some(id)) => {
+                let mut text = Uuid::encode_buffer();
+                let id: &str = id.hyphenated().encode_lower(&mut text);
+                tracing::error_span!("request", request_id = id)
+            }
             (None, None) => Span::none(),
         }
     }

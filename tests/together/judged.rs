@@ -13,6 +13,7 @@ const EVERYDAY: &[&str] = &[
     "return sum(_arg1) / len(_arg1)",
     "import math\nreturn [math.sqrt(abs(x)) for x in _arg1]",
     "import math as m\nreturn m.pi",
+    "from math import sqrt, pi as p\nreturn [sqrt(x) * p for x in _arg1]",
     "return sorted(_arg1, key=lambda x: -x)[:10]",
     "return [s.strip().upper().replace('A', 'b') for s in _arg1]",
     "r = []\nfor i, x in enumerate(_arg1):\n    if x is None: continue\n    r.append(x * i)\nreturn r",
