@@ -59,8 +59,10 @@ async fn refuse(request: &ServiceRequest, service: &Service) -> Option<HttpRespo
     let credentials = match &service.admission {
         Admission::Open => {
             // As TabPy, which minds only a name and a password that are whole. A browser that once signed in goes on sending what it knows; the page is no API call.
-            let known = request.resource_map().has_resource(request.path());
-            let refused = known && !service.is_page(request.path()) && given.is_some_and(Credentials::are_in);
+            // Looking through all routes comes last, as hardly anybody sends credentials here.
+            let refused = given.is_some_and(Credentials::are_in)
+                && !service.is_page(request.path())
+                && request.resource_map().has_resource(request.path());
             return refused.then(|| not_acceptable(service));
         }
         Admission::Credentials(credentials) => credentials,
