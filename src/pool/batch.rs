@@ -22,8 +22,9 @@ use super::{Answer, Body, Limits};
 use crate::metrics::METRICS;
 use crate::wire::{self, Reply, Request};
 
-/// How many requests go together at most.
-pub(super) const MOST: usize = 8;
+/// How many requests go together at most: a few, or a worker's share of all that wait, up to many.
+pub(super) const FEW: usize = 8;
+pub(super) const MANY: usize = 32;
 
 /// Answers that take longer are not waited for: one of the scripts is not as quick as it was.
 const PATIENCE: Duration = Duration::from_millis(100);

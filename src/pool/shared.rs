@@ -99,7 +99,9 @@ impl Shared {
                 match state.waiting.next(worker.line) {
                     Some((waiter, line)) => {
                         state.move_to(&mut worker, line);
-                        let others = state.waiting.others(&waiter, line, self.most_together(&worker));
+                        let share = state.waiting.len() / state.alive.max(1);
+                        let most = self.most_together(&worker, share);
+                        let others = state.waiting.others(&waiter, line, most);
                         (waiter, others)
                     }
                     None => {
@@ -126,13 +128,13 @@ impl Shared {
         self.bury(worker, Ended::Idle);
     }
 
-    /// How many requests a worker may take at once.
-    pub(super) fn most_together(&self, worker: &Worker) -> usize {
+    /// How many requests a worker may take at once, if its share of all that wait is so much.
+    pub(super) fn most_together(&self, worker: &Worker, share: usize) -> usize {
         if !worker.innocent {
             return 1;
         }
         let left = self.start.limits.worker_requests.saturating_sub(worker.served);
-        usize::try_from(left).unwrap_or(usize::MAX).min(batch::MOST)
+        usize::try_from(left).unwrap_or(usize::MAX).min(share.clamp(batch::FEW, batch::MANY))
     }
 
     /// Lets requests wait again that have not been answered, before all others of this thread.
