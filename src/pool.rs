@@ -88,6 +88,7 @@ impl Start {
         threads.chain(folder::environment(folder)).chain(given)
     }
 }
+
 /// The pool; clones share it.
 #[derive(Clone)]
 pub struct Pool {
@@ -142,7 +143,6 @@ impl Pool {
             let started = Instant::now();
             match tokio::time::timeout_at(deadline, lease.exchange(&mut job)).await {
                 Ok(Ok(exchange::Done { reply, body, missing, spoilt, output, .. })) => {
-                    let worker = lease.number();
                     let body = if missing == 0 {
                         lease.give_back(spoilt);
                         Body::Whole(body)
@@ -153,18 +153,7 @@ impl Pool {
                         tokio::spawn(lease.pass_on(missing, sender, spoilt, deadline));
                         Body::Parts(parts)
                     };
-                    return Ok(Answer {
-                        status: reply.status,
-                        body,
-                        rows_in: reply.rows_in,
-                        rows_out: reply.rows_out,
-                        fits: reply.fits,
-                        pure: reply.pure,
-                        worker,
-                        queued,
-                        ran: started.elapsed(),
-                        output,
-                    });
+                    return Ok(Answer { output, ..Answer::of(&reply, body, begun, started.elapsed()) });
                 }
                 // The worker died or took its leave while it was idle, or spoke out of turn: another one
                 // takes the job.

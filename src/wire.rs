@@ -102,8 +102,8 @@ impl Setup {
     }
 }
 
-/// What scripts are kept from.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+/// What scripts are kept from; by default nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Confinement {
     /// Without it nothing below counts.
     pub on: bool,

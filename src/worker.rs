@@ -18,7 +18,7 @@ use anyhow::{Context as _, bail};
 use confine::Prepared;
 pub(crate) use confine::hide_memory;
 use eager::Eager;
-use frames::{FIRST_READ, read_frame, write_frame};
+use frames::{FIRST_READ, read_frame, write_alone, write_frame};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::python::{Aftermath, Interpreter, Outcome, Surroundings, Wanted};
@@ -244,7 +244,7 @@ fn leave_the_server() -> io::Result<()> {
 /// Tells the front that a script which may do anything is about to, and whether it has heard.
 fn confess(stream: &UnixStream, id: u64) -> bool {
     let impure = Outcome { declined: true, ..Outcome::of(200) };
-    write_frame(stream, &mut Vec::new(), false, id, impure, b"").is_ok()
+    write_alone(stream, id, impure, b"").is_ok()
 }
 
 /// Ends a worker that no other script should meet; the front starts another one.
@@ -255,10 +255,10 @@ fn say_goodbye(mut stream: &UnixStream, id: u64) -> anyhow::Result<()> {
 
 fn greet(stream: &UnixStream, id: u64, hello: &Hello) -> anyhow::Result<()> {
     let body = serde_json::to_vec(hello)?;
-    write_frame(stream, &mut Vec::new(), false, id, Outcome::of(200), &body)
+    write_alone(stream, id, Outcome::of(200), &body)
 }
 
 /// The front logs the reason; on its own, this process could only print it.
 fn give_up(stream: &UnixStream, id: u64, error: &anyhow::Error) -> anyhow::Result<()> {
-    write_frame(stream, &mut Vec::new(), false, id, Outcome::of(500), format!("{error:#}").as_bytes())
+    write_alone(stream, id, Outcome::of(500), format!("{error:#}").as_bytes())
 }

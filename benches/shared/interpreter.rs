@@ -16,14 +16,7 @@ pub(crate) fn ready(python: String, preload: &[&str]) -> Result<(Interpreter, Te
         max_response_bytes: 256 << 20,
         worker_memory_bytes: 4 << 30,
         script_disk_bytes: 1 << 30,
-        confinement: Confinement {
-            on: false,
-            read: Vec::new(),
-            write: Vec::new(),
-            network: true,
-            hidden: Vec::new(),
-            server: 0,
-        },
+        confinement: Confinement::default(),
         folder: folder.path().to_owned(),
         catalogue: folder.path().join("catalogue"),
     };

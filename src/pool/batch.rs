@@ -12,13 +12,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::exchange::{FIRST_READ, Lost, is_silent, length, unguessable};
+use super::exchange::{FIRST_READ, Lost, length};
 use super::lease::Lease;
-use super::output::Printed;
 use super::process::Worker;
 use super::shared::Shared;
 use super::waiter::{Turn, Waiter};
-use super::{Answer, Body, Limits};
+use super::{Answer, Begun, Body, Limits};
 use crate::metrics::METRICS;
 use crate::wire::{self, Reply, Request};
 
@@ -63,23 +62,17 @@ async fn send(lease: &mut Lease, limits: &Limits, waiters: &VecDeque<Waiter>) ->
     let mut ids = Vec::with_capacity(waiters.len());
     let mut message = Vec::new();
     for light in waiters.iter().filter_map(|waiter| waiter.light.as_ref()) {
-        worker.served += 1;
-        worker.last_id = unguessable(worker.number, worker.served);
+        let id = worker.next_id();
         let request = Request {
             generation: light.generation,
             only_if_pure: true,
-            ..Request::plain(light.task, worker.last_id, light.body.len() as u64)
+            ..Request::plain(light.task, id, light.body.len() as u64)
         };
         message.extend_from_slice(&request.encode());
         message.extend_from_slice(&light.body);
-        ids.push(worker.last_id);
+        ids.push(id);
     }
-    let number = worker.number;
-    let (wire, output) = worker.watched().map_err(|_| Lost::BeforeItBegan)?;
-    Printed::left_behind(number, limits.script_output_bytes).drain(output);
-    if !is_silent(wire) {
-        return Err(Lost::BeforeItBegan);
-    }
+    let (wire, _) = worker.at_rest(limits)?;
     wire.write_all(&mut [io::IoSlice::new(&message)]).await.map_err(|_| Lost::BeforeItBegan)?;
     Ok(ids)
 }
@@ -107,19 +100,10 @@ async fn answer(
         if reply.impure {
             declined.push(waiter);
         } else {
-            let answer = Answer {
-                status: reply.status,
-                body: Body::Whole(body),
-                rows_in: reply.rows_in,
-                rows_out: reply.rows_out,
-                fits: reply.fits,
-                pure: reply.pure,
-                worker: worker.number,
-                queued: sent - waiter.since,
-                // The worker sends its replies together, so nobody knows whose share of the time was how long.
-                ran: sent.elapsed() / u32::try_from(ids.len()).unwrap_or(u32::MAX),
-                output: None,
-            };
+            let begun = Begun { worker: worker.number, queued: sent - waiter.since };
+            // The worker sends its replies together, so nobody knows whose share of the time was how long.
+            let ran = sent.elapsed() / u32::try_from(ids.len()).unwrap_or(u32::MAX);
+            let answer = Answer::of(&reply, Body::Whole(body), begun, ran);
             // The client may have left.
             let _ = waiter.turn.send(Turn::Over(answer));
         }

@@ -63,15 +63,11 @@ impl Worker {
         limits: &Limits,
         stay_awake: bool,
     ) -> Result<Done, Lost> {
-        self.served += 1;
         // Evaluations are judged by the worker.
         self.innocent &= job.task == Task::Evaluate;
-        let id = unguessable(self.number, self.served);
-        let last = std::mem::replace(&mut self.last_id, id);
-        let number = self.number;
-        let (wire, output) = self.watched().map_err(|_| Lost::BeforeItBegan)?;
-        // What came after the last answer was printed by what that script left behind.
-        Printed::left_behind(number, limits.script_output_bytes).drain(output);
+        let last = self.last_id;
+        let id = self.next_id();
+        let (wire, output) = self.at_rest(limits)?;
         let body_length = job.body.len();
         let request = Request {
             task: job.task,
@@ -83,11 +79,6 @@ impl Worker {
             stay_awake,
             only_if_pure: false,
         };
-        // An idle worker has nothing to say but that it ends; what a script left on the wire would else
-        // be taken for this job's reply.
-        if !is_silent(wire) {
-            return Err(Lost::BeforeItBegan);
-        }
         send(wire, &request, job).await.map_err(|_| Lost::BeforeItBegan)?;
         if job.body.len() > BEGUN {
             job.body = Bytes::new();
@@ -124,6 +115,27 @@ impl Worker {
         }
     }
 
+    /// Counts one more request, and gives its id.
+    pub(super) fn next_id(&mut self) -> u64 {
+        self.served += 1;
+        self.last_id = unguessable(self.number, self.served);
+        self.last_id
+    }
+
+    /// The descriptors of an idle worker that waits for a request.
+    pub(super) fn at_rest(&mut self, limits: &Limits) -> Result<(&Wire, &pipe::Receiver), Lost> {
+        let number = self.number;
+        let (wire, output) = self.watched().map_err(|_| Lost::BeforeItBegan)?;
+        // What came after the last answer was printed by what that script left behind.
+        Printed::left_behind(number, limits.script_output_bytes).drain(output);
+        // An idle worker has nothing to say but that it ends; what a script left on the wire would else
+        // be taken for the next reply.
+        if !is_silent(wire) {
+            return Err(Lost::BeforeItBegan);
+        }
+        Ok((wire, output))
+    }
+
     /// Reads the rest of a long answer, and passes it on in parts.
     pub(super) async fn pass_on(
         &mut self,
@@ -149,7 +161,7 @@ impl Worker {
 }
 
 /// Whether nothing has come.
-pub(super) fn is_silent(wire: &Wire) -> bool {
+fn is_silent(wire: &Wire) -> bool {
     matches!(wire.try_read(&mut Vec::with_capacity(1)), Err(error) if error.kind() == ErrorKind::WouldBlock)
 }
 

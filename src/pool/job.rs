@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::Body;
-use crate::wire::Task;
+use super::{Begun, Body};
+use crate::wire::{Reply, Task};
 
 /// Work for one worker.
 pub struct Job {
@@ -43,4 +43,13 @@ pub struct Answer {
     pub ran: Duration,
     /// What was printed, if that was wanted.
     pub output: Option<String>,
+}
+
+impl Answer {
+    /// What a reply says, and who sent it when; without anything printed.
+    pub(super) fn of(reply: &Reply, body: Body, begun: Begun, ran: Duration) -> Self {
+        let Reply { status, rows_in, rows_out, fits, pure, .. } = *reply;
+        let Begun { worker, queued } = begun;
+        Self { status, body, rows_in, rows_out, fits, pure, worker, queued, ran, output: None }
+    }
 }

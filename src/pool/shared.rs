@@ -59,11 +59,11 @@ impl State {
     }
 
     /// Whether one that light requests wait for may be replaced: no other one is being, and this one will be.
-    pub(super) fn may_spare_one(&self, warm: usize) -> bool {
+    fn may_spare_one(&self, warm: usize) -> bool {
         self.waiting.begins_light() && self.starting == 0 && self.start_error.is_none() && self.alive <= warm
     }
 
-    pub(super) fn move_to(&mut self, worker: &mut Worker, line: ThreadId) {
+    fn move_to(&mut self, worker: &mut Worker, line: ThreadId) {
         self.waiting.moves(worker.line, Some(line));
         worker.line = Some(line);
     }
@@ -129,7 +129,7 @@ impl Shared {
     }
 
     /// How many requests a worker may take at once, if its share of all that wait is so much.
-    pub(super) fn most_together(&self, worker: &Worker, share: usize) -> usize {
+    fn most_together(&self, worker: &Worker, share: usize) -> usize {
         if !worker.innocent {
             return 1;
         }

@@ -66,6 +66,11 @@ fn read_until(stream: &UnixStream, buffer: &mut Vec<u8>, length: usize) -> anyho
     Ok(true)
 }
 
+/// Writes a reply that stands alone.
+pub(super) fn write_alone(stream: &UnixStream, id: u64, outcome: Outcome, body: &[u8]) -> anyhow::Result<()> {
+    write_frame(stream, &mut Vec::new(), false, id, outcome, body)
+}
+
 /// Writes a reply, together with those that are `held`; or holds it as well, if it may wait for the next ones.
 pub(super) fn write_frame(
     mut stream: &UnixStream,

@@ -133,14 +133,7 @@ impl Worker {
             max_response_bytes: 1 << 20,
             worker_memory_bytes: 1 << 30,
             script_disk_bytes: 1 << 20,
-            confinement: Confinement {
-                on: false,
-                read: Vec::new(),
-                write: Vec::new(),
-                network: true,
-                hidden: Vec::new(),
-                server: std::process::id(),
-            },
+            confinement: Confinement::default(),
             folder: folder.path().to_owned(),
             catalogue: catalogue.path().to_owned(),
         };

@@ -4,7 +4,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::crowd::{ADD, COUNT, ENDLESS, asks, busy, busy_for, read, teach, together, waiting, workers};
+use crate::crowd::{
+    ADD, COUNT, ENDLESS, asks, busy, busy_for, read, taught, teach, together, waiting, workers,
+};
 use crate::support::Request;
 
 /// A second or less on any machine, and much longer than what is waited for among others.
@@ -13,10 +15,7 @@ const LONG: f64 = 4_000_000.0;
 /// The endless one went on to another worker while the first of them took its time. It must not run in both.
 #[test]
 fn an_endless_one_keeps_one_worker() {
-    let server = workers(2).env("TABPY_EVALUATE_TIMEOUT", "4").start().ready();
-    for script in [ADD, COUNT] {
-        teach(&server, &asks(script, 1));
-    }
+    let server = taught(workers(2).env("TABPY_EVALUATE_TIMEOUT", "4"));
     let mut sleepers = [busy_for(&server, 0.3), busy_for(&server, 0.6)];
     let requests =
         [asks(COUNT, LONG), asks(COUNT, ENDLESS), asks(ADD, 2), asks(ADD, 3), asks(ADD, 4), asks(ADD, 5)];
@@ -37,10 +36,7 @@ fn an_endless_one_keeps_one_worker() {
 /// Its script stands behind another that takes its time, and so waits again; nobody runs it for nobody.
 #[test]
 fn an_endless_script_that_has_not_begun_never_does() {
-    let server = workers(1).env("TABPY_EVALUATE_TIMEOUT", "9").start().ready();
-    for script in [ADD, COUNT] {
-        teach(&server, &asks(script, 1));
-    }
+    let server = taught(workers(1).env("TABPY_EVALUATE_TIMEOUT", "9"));
     let mut sleeper = busy(&server);
     let long = asks(COUNT, 8_000_000);
     let mut all = waiting(&server, &[long, asks(COUNT, ENDLESS), asks(ADD, 2), asks(ADD, 3)]);
@@ -78,10 +74,7 @@ fn eight_long_ones_take_no_more_than_one_after_the_other() {
 /// What the worker declines goes to another one, whoever else it is busy with.
 #[test]
 fn a_declined_one_does_not_wait_for_an_endless_one() {
-    let server = workers(2).env("TABPY_EVALUATE_TIMEOUT", "4").start().ready();
-    for script in [ADD, COUNT] {
-        teach(&server, &asks(script, 1));
-    }
+    let server = taught(workers(2).env("TABPY_EVALUATE_TIMEOUT", "4"));
     let mut sleepers = [busy(&server), busy_for(&server, 0.6)];
     let shown = serde_json::Value::from(ADD);
     let body = format!(r#"{{"script": {shown}, "script": "import os\nreturn 5", "data": {{"_arg1": [1]}}}}"#);

@@ -46,6 +46,15 @@ pub fn teach(server: &Server, request: &Request) {
     eprintln!("figures: {request:?} was never quick");
 }
 
+/// A server that knows both scripts above.
+pub fn taught(builder: Builder) -> Server {
+    let server = builder.start().ready();
+    for script in [ADD, COUNT] {
+        teach(&server, &asks(script, 1));
+    }
+    server
+}
+
 /// How long Python took.
 fn milliseconds(answer: &Response) -> f64 {
     let timing = answer.header("Server-Timing").unwrap_or_else(|| panic!("{answer:?}"));

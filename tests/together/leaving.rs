@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::crowd::{ADD, COUNT, ENDLESS, asks, busy, read, teach, waiting, workers};
+use crate::crowd::{ADD, COUNT, ENDLESS, asks, busy, read, taught, teach, waiting, workers};
 use crate::support::Request;
 
 /// Far below the deadline, and far above what an answer takes.
@@ -11,10 +11,7 @@ const SOON: Duration = Duration::from_secs(5);
 
 #[test]
 fn an_endless_script_ends_with_its_client() {
-    let server = workers(1).env("TABPY_EVALUATE_TIMEOUT", "9").start().ready();
-    for script in [ADD, COUNT] {
-        teach(&server, &asks(script, 1));
-    }
+    let server = taught(workers(1).env("TABPY_EVALUATE_TIMEOUT", "9"));
     let mut sleeper = busy(&server);
     let mut all = waiting(&server, &[asks(ADD, 1), asks(COUNT, ENDLESS), asks(ADD, 2), asks(ADD, 3)]);
     sleeper.read().unwrap().is(200, "\"slept\"");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::crowd::{ADD, COUNT, asks, busy, figure, read, teach, together, waiting, workers};
+use crate::crowd::{ADD, COUNT, asks, busy, figure, read, taught, teach, together, waiting, workers};
 use crate::support::{PATIENCE, Request, Response, Server, server::assert_gone, wait_for};
 
 /// The fields of the lines that say how requests went, by the end of their ids.
@@ -103,10 +103,7 @@ fn beyond_the_queue_is_a_503() {
 #[test]
 fn sigterm_lets_all_of_them_finish() {
     for pause in [0, 450] {
-        let mut server = workers(1).start().ready();
-        for script in [ADD, COUNT] {
-            teach(&server, &asks(script, 1));
-        }
+        let mut server = taught(workers(1));
         let family = server.processes();
         let mut sleeper = busy(&server);
         let requests = [asks(ADD, 1), asks(COUNT, 8_000_000), asks(ADD, 2), asks(ADD, 3), asks(ADD, 4)];

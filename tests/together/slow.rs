@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::crowd::{ADD, COUNT, ENDLESS, asks, busy, figure, read, teach, together, waiting, workers};
+use crate::crowd::{
+    ADD, COUNT, ENDLESS, asks, busy, figure, read, taught, teach, together, waiting, workers,
+};
 use crate::support::{Request, Response};
 
 /// Why a request is over that had no worker, which is nobody's fault where all are kept.
@@ -43,10 +45,7 @@ fn those_beside_an_endless_one_are_answered_by_another_worker() {
 
 #[test]
 fn an_endless_one_with_one_worker_leaves_it_to_others_at_its_deadline() {
-    let server = workers(1).env("TABPY_EVALUATE_TIMEOUT", "1").start().ready();
-    for script in [ADD, COUNT] {
-        teach(&server, &asks(script, 1));
-    }
+    let server = taught(workers(1).env("TABPY_EVALUATE_TIMEOUT", "1"));
     let answers = together(&server, &[asks(ADD, 1), asks(COUNT, ENDLESS), asks(ADD, 2)]);
     answers[0].is(200, "[2]");
     answers[1]
