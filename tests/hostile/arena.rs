@@ -385,12 +385,13 @@ pub fn each(workers: Workers, settings: impl Fn(Builder) -> Builder, acts: &[Act
 }
 
 /// What nothing but Landlock holds. docs/reliability.md has the same list, and the next one.
-const BY_LANDLOCK: [&str; 8] = [
+const BY_LANDLOCK: [&str; 9] = [
     "every process one by one",
     "every number",
     "every process stopped",
     "every process told to end",
     "from a detached child",
+    "by a thread's number",
     "by the out-of-memory killer's score",
     "a file in /tmp",
     "the temporary folder renamed",
