@@ -95,6 +95,13 @@ pub struct Pool {
     shared: Arc<Shared>,
 }
 
+/// What there is for a request at once.
+enum Taken {
+    Worker(Lease),
+    /// A place among those who wait.
+    Place(oneshot::Receiver<Turn>),
+}
+
 /// A moment of the pool, for probes and pages.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
@@ -124,16 +131,20 @@ impl Pool {
     }
 
     /// Has a worker do the job. Dropping the future ends the job, and the worker with it.
-    pub async fn run(&self, mut job: Job) -> Result<Answer, Trouble> {
+    pub async fn run(&self, job: Job) -> Result<Answer, Trouble> {
         let arrived = Instant::now();
-        let deadline = tokio::time::Instant::from_std(job.deadline);
+        let lease = match self.turn(&job).await {
+            Ok(Turn::Worker(lease)) => lease,
+            Ok(Turn::Over(answer)) => return Ok(answer),
+            Err(trouble) => return Err(trouble),
+        };
+        // In a box, as its room is not needed where many wait: most of them get what a worker has answered already.
+        Box::pin(self.run_on(lease, job, arrived)).await
+    }
+
+    async fn run_on(&self, mut lease: Lease, mut job: Job, arrived: Instant) -> Result<Answer, Trouble> {
+        let deadline = job.deadline.into();
         loop {
-            let mut lease = match tokio::time::timeout_at(deadline, self.take(&job)).await {
-                Ok(Ok(Turn::Worker(lease))) => lease,
-                Ok(Ok(Turn::Over(answer))) => return Ok(answer),
-                Ok(Err(trouble)) => return Err(trouble),
-                Err(_) => return Err(self.shared.not_started()),
-            };
             let queued = arrived.elapsed();
             if job.deadline.saturating_duration_since(Instant::now()) < queued / LAST_MOMENT {
                 // It would be stopped as soon as it began, and take a good worker with it.
@@ -166,6 +177,22 @@ impl Pool {
                 }
                 Ok(Err(exchange::Lost::Unwanted)) | Err(_) => return Err(Trouble::TimedOut { begun }),
             }
+            lease = match self.turn(&job).await? {
+                Turn::Worker(lease) => lease,
+                Turn::Over(answer) => return Ok(answer),
+            };
+        }
+    }
+
+    /// Waits for a worker, no longer than the job has time.
+    async fn turn(&self, job: &Job) -> Result<Turn, Trouble> {
+        let waiting = match self.take(job)? {
+            Taken::Worker(lease) => return Ok(Turn::Worker(lease)),
+            Taken::Place(waiting) => waiting,
+        };
+        match tokio::time::timeout_at(job.deadline.into(), waiting).await {
+            Ok(turn) => turn.map_err(|_| Trouble::Stopping),
+            Err(_) => Err(self.shared.not_started()),
         }
     }
 
@@ -204,31 +231,28 @@ impl Pool {
         }
     }
 
-    async fn take(&self, job: &Job) -> Result<Turn, Trouble> {
-        let turn = {
-            let mut state = self.shared.lock();
-            if state.stopping {
-                return Err(Trouble::Stopping);
-            }
-            if let Some(worker) = state.take_idle(job.light) {
-                let busy = state.alive - state.idle.len();
-                drop(state);
-                let lease = Lease::new(worker, Arc::clone(&self.shared));
-                return Ok(Turn::Worker(lease.staying_awake(busy <= self.shared.processors)));
-            }
-            let queue_size = self.shared.start.limits.queue_size;
+    fn take(&self, job: &Job) -> Result<Taken, Trouble> {
+        let mut state = self.shared.lock();
+        if state.stopping {
+            return Err(Trouble::Stopping);
+        }
+        if let Some(worker) = state.take_idle(job.light) {
+            let busy = state.alive - state.idle.len();
+            drop(state);
+            let lease = Lease::new(worker, Arc::clone(&self.shared));
+            return Ok(Taken::Worker(lease.staying_awake(busy <= self.shared.processors)));
+        }
+        let queue_size = self.shared.start.limits.queue_size;
+        if state.waiting.len() >= queue_size {
+            // Clients that went away left their places behind.
+            state.waiting.forget_closed();
             if state.waiting.len() >= queue_size {
-                // Clients that went away left their places behind.
-                state.waiting.forget_closed();
-                if state.waiting.len() >= queue_size {
-                    return Err(Trouble::QueueFull { queue_size });
-                }
+                return Err(Trouble::QueueFull { queue_size });
             }
-            let (turn, mine) = oneshot::channel();
-            self.shared.look_after(&mut state);
-            state.waiting.join(turn, Light::of(job));
-            mine
-        };
-        turn.await.map_err(|_| Trouble::Stopping)
+        }
+        let (turn, mine) = oneshot::channel();
+        self.shared.look_after(&mut state);
+        state.waiting.join(turn, Light::of(job));
+        Ok(Taken::Place(mine))
     }
 }

@@ -19,6 +19,8 @@ const WORTH_COMPRESSING: usize = 1024;
 /// Compressing more than this would keep other requests of the thread waiting.
 const QUICKLY_COMPRESSED: usize = 64 << 10;
 
+const JSON: header::HeaderValue = header::HeaderValue::from_static("application/json");
+
 /// A [`Failure`] on its way to the client.
 #[derive(Debug)]
 pub(crate) struct Refusal(pub(crate) Failure);
@@ -119,7 +121,7 @@ pub(super) fn method_not_allowed(request: &HttpRequest, allowed: &'static str) -
 fn builder(status: u16) -> HttpResponseBuilder {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
-    response.insert_header((header::CONTENT_TYPE, "application/json"));
+    response.insert_header((header::CONTENT_TYPE, JSON));
     response
 }
 

@@ -12,7 +12,7 @@ use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use actix_web::web::{Data, Payload};
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{FutureExt as _, Stream, StreamExt as _};
 
 use super::Service;
 use super::bodies::{Bodies, SMALL, Share};
@@ -113,6 +113,8 @@ fn broken_gzip(reason: &str) -> Failure {
         .info(format!("It is no gzip, or cut short: {reason}."))
 }
 
+/// What only long bodies need is in boxes: memory of this size for each request is found at once, of twice this size
+/// it is not.
 async fn gather<S>(
     body: &mut S,
     limit: usize,
@@ -122,11 +124,11 @@ async fn gather<S>(
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
 {
-    let mut share = match announced {
-        Some(length) if length > SMALL => match bodies.take(length).await {
+    let share = match announced {
+        Some(length) if length > SMALL => match Box::pin(bodies.take(length)).await {
             Ok(share) => share,
             Err(failure) => {
-                read_for_courtesy(body).await;
+                Box::pin(read_for_courtesy(body)).await;
                 return Err(failure);
             }
         },
@@ -135,9 +137,23 @@ where
     // A tiny request arrives in one piece, which is then the body, uncopied.
     let Some(first) = next(body).await? else { return Ok(Bytes::new()) };
     if first.len() > limit {
-        return Err(over(body, first.len(), limit).await);
+        return Err(Box::pin(over(body, first.len(), limit)).await);
     }
     let Some(second) = next(body).await? else { return Ok(share.hold(first)) };
+    Box::pin(gather_parts(body, limit, share, first, second)).await
+}
+
+/// The same for a body that comes in several parts, of which two have come.
+async fn gather_parts<S>(
+    body: &mut S,
+    limit: usize,
+    mut share: Share,
+    first: Bytes,
+    second: Bytes,
+) -> Result<Bytes, Failure>
+where
+    S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+{
     let until = Instant::now() + SILENCE + FOR_A_MEGABYTE * u32::try_from(limit >> 20).unwrap_or(u32::MAX);
     let mut whole = BytesMut::with_capacity(share.bytes().max(first.len() + second.len()));
     large_pages::prefer(whole.spare_capacity_mut());
@@ -176,7 +192,12 @@ async fn next<S>(body: &mut S) -> Result<Option<Bytes>, Failure>
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
 {
-    match tokio::time::timeout(SILENCE, body.next()).await {
+    // What has come already needs no clock.
+    let coming = match body.next().now_or_never() {
+        Some(come) => Ok(come),
+        None => tokio::time::timeout(SILENCE, body.next()).await,
+    };
+    match coming {
         Ok(None) => Ok(None),
         Ok(Some(Ok(bytes))) => Ok(Some(bytes)),
         Ok(Some(Err(error))) => Err(Failure::new(400, "The request's body could not be read.")

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::pool::Answer;
 
-const ASKED: &str = "tabpy-details";
+static ASKED: HeaderName = HeaderName::from_static("tabpy-details");
 const TIMING: HeaderName = HeaderName::from_static("server-timing");
 const OUTPUT: HeaderName = HeaderName::from_static("tabpy-output");
 
@@ -18,7 +18,7 @@ const OUTPUT: HeaderName = HeaderName::from_static("tabpy-output");
 const MOST_OUTPUT: usize = 3000;
 
 pub(super) fn wanted(request: &HttpRequest) -> bool {
-    request.headers().get(ASKED).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
+    request.headers().get(&ASKED).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
 }
 
 /// The headers that say it; what was printed is base64 of UTF-8.

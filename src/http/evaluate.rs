@@ -20,7 +20,7 @@ use crate::wire::Task;
 pub(super) struct Call {
     pub(super) task: Task,
     /// The function's name, and the version that is asked for, for a query.
-    pub(super) name: String,
+    pub(super) name: Box<str>,
     pub(super) version: u32,
     pub(super) body: Bytes,
     /// Whether it may go to a worker together with others; see [`super::light`].
@@ -49,8 +49,8 @@ pub(super) async fn evaluate(
     }
     let key = service.light_scripts.key(&body);
     let light = key.is_some_and(|key| service.light_scripts.contains(key));
-    let call = Call { task: Task::Evaluate, name: String::new(), version: 0, body, light };
-    let outcome = work(&request, &service, call, &service.evaluate_timeout, as_for_script).await;
+    let mut call = Call { task: Task::Evaluate, name: Box::default(), version: 0, body, light };
+    let outcome = work(&request, &service, &mut call, &service.evaluate_timeout, as_for_script).await;
     match (key, &outcome) {
         (Some(key), Ok(answer)) => service.light_scripts.learn(key, Some(answer)),
         // One that was not begun tells nothing of the script.
@@ -72,17 +72,18 @@ fn as_for_script(trouble: Trouble, timeout: &str) -> Failure {
     trouble.failure(|| format!("User defined script timed out. Timeout is set to {timeout} s."))
 }
 
-/// Has the pool do a task, within a timeout that begins now, with the last byte of the body. Where there is no
+/// Has the pool do a task, whose name and body are taken, within a timeout that begins now, with the last byte of the
+/// body. Where there is no
 /// answer, `failure` has the words for why, and gets the timeout as it was set.
 pub(super) async fn work(
     request: &HttpRequest,
     service: &Service,
-    call: Call,
+    call: &mut Call,
     timeout: &Timeout,
     failure: impl FnOnce(Trouble, &str) -> Failure,
 ) -> Result<Answer, Refusal> {
     let deadline = Instant::now() + timeout.duration;
-    let Call { task, name, version, body, light } = call;
+    let Call { task, version, light, .. } = *call;
     let generation = service.generation();
     if let Some(record) = request.extensions_mut().get_mut::<Record>() {
         let route = if task == Task::Query { &service.query_route } else { &service.evaluate_route };
@@ -90,10 +91,10 @@ pub(super) async fn work(
     }
     let running = service.pool.run(Job {
         task,
-        name,
+        name: std::mem::take(&mut call.name),
         version,
         generation,
-        body,
+        body: std::mem::take(&mut call.body),
         deadline,
         wants_output: details::wanted(request),
         light,

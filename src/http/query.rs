@@ -46,9 +46,11 @@ pub(super) async fn query(
     let body = body::read(&request, payload, service.max_request_bytes, service.gzip).await?;
     let version = wanted(&request)?;
     let name = name.into_inner();
-    let call = evaluate::Call { task: Task::Query, name: name.clone(), version, body, light: false };
+    let mut call =
+        evaluate::Call { task: Task::Query, name: name.as_str().into(), version, body, light: false };
     let as_for_function = |trouble, timeout: &str| failure(trouble, &name, timeout);
-    let answer = evaluate::work(&request, &service, call, &service.query_timeout, as_for_function).await?;
+    let answer =
+        evaluate::work(&request, &service, &mut call, &service.query_timeout, as_for_function).await?;
     let body = answer.body.whole().await.map_err(|error| {
         Failure::new(500, format!("Error querying function '{name}'")).info(format!("{error}."))
     })?;

@@ -60,8 +60,9 @@ pub(super) async fn run(mut lease: Lease, shared: Arc<Shared>, waiters: Vec<Wait
 async fn send(lease: &mut Lease, limits: &Limits, waiters: &VecDeque<Waiter>) -> Result<Vec<u64>, Lost> {
     let Some(worker) = lease.worker() else { return Err(Lost::BeforeItBegan) };
     let mut ids = Vec::with_capacity(waiters.len());
-    let mut message = Vec::new();
-    for light in waiters.iter().filter_map(|waiter| waiter.light.as_ref()) {
+    let lights = || waiters.iter().filter_map(|waiter| waiter.light.as_ref());
+    let mut message = Vec::with_capacity(lights().map(|light| wire::HEADER + light.body.len()).sum());
+    for light in lights() {
         let id = worker.next_id();
         let request = Request {
             generation: light.generation,

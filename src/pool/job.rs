@@ -11,7 +11,7 @@ use crate::wire::{Reply, Task};
 pub struct Job {
     pub task: Task,
     /// The function's name, for a query.
-    pub name: String,
+    pub name: Box<str>,
     /// The version of it that is asked for; 0 for the current one.
     pub version: u32,
     /// The newest generation of deployed functions.

@@ -13,7 +13,8 @@ use super::{Job, Shared};
 use crate::metrics::Ended;
 
 pub(super) struct Lease {
-    worker: Option<Worker>,
+    /// In a box, since whoever waits for one has room for it.
+    worker: Option<Box<Worker>>,
     shared: Arc<Shared>,
     /// Whether the worker may wait awake for what comes next.
     stay_awake: bool,
@@ -24,7 +25,7 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    pub(super) fn new(worker: Worker, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(worker: Box<Worker>, shared: Arc<Shared>) -> Self {
         Self { worker: Some(worker), shared, stay_awake: false, working: false, reason: Ended::Stopped }
     }
 
@@ -39,7 +40,7 @@ impl Lease {
     }
 
     /// The worker itself; dropping what is left of the lease does nothing.
-    pub(super) fn into_worker(mut self) -> Option<Worker> {
+    pub(super) fn into_worker(mut self) -> Option<Box<Worker>> {
         self.worker.take()
     }
 
@@ -68,7 +69,7 @@ impl Lease {
     }
 
     pub(super) fn worker(&mut self) -> Option<&mut Worker> {
-        self.worker.as_mut()
+        self.worker.as_deref_mut()
     }
 
     /// That has come to its end.
@@ -81,7 +82,7 @@ impl Lease {
 
     /// It does not come to its end.
     pub(super) fn lose(&mut self, lost: &Lost) {
-        let limited = || self.worker.as_ref().is_some_and(Worker::has_met_a_limit);
+        let limited = || self.worker.as_ref().is_some_and(|worker| worker.has_met_a_limit());
         self.reason = match lost {
             Lost::BeforeItBegan => Ended::Idle,
             Lost::Unwanted => Ended::Stopped,

@@ -27,7 +27,8 @@ pub(super) struct Shared {
 #[derive(Default)]
 pub(super) struct State {
     /// The most recently used one last.
-    pub(super) idle: Vec<Worker>,
+    #[expect(clippy::vec_box, reason = "a worker stays in its box from its birth to its end")]
+    pub(super) idle: Vec<Box<Worker>>,
     pub(super) waiting: Waiting,
     /// Whether the starter looks at those who wait.
     pub(super) looked_after: bool,
@@ -47,11 +48,11 @@ pub(super) struct State {
 impl State {
     /// The most recently used worker of those that this thread's runtime watches; else the one that the others
     /// miss least. One that has run other scripts already is best for another one that may do anything.
-    pub(super) fn take_idle(&mut self, light: bool) -> Option<Worker> {
+    pub(super) fn take_idle(&mut self, light: bool) -> Option<Box<Worker>> {
         let here = std::thread::current().id();
         let own = |worker: &Worker| worker.line == Some(here);
         let best = self.idle.iter().rposition(|worker| own(worker) && worker.innocent == light);
-        let good = || self.idle.iter().rposition(own);
+        let good = || self.idle.iter().rposition(|worker| own(worker));
         let place = best.or_else(good).or_else(|| (!self.idle.is_empty()).then_some(0))?;
         let mut worker = self.idle.remove(place);
         self.move_to(&mut worker, here);
@@ -84,7 +85,7 @@ impl Shared {
     }
 
     /// Hands a free worker to whoever waits longest, and to who stands behind if all are light; or lets it rest.
-    pub(super) fn give(self: &Arc<Self>, mut worker: Worker) {
+    pub(super) fn give(self: &Arc<Self>, mut worker: Box<Worker>) {
         loop {
             let (waiter, others) = {
                 let mut state = self.lock();
@@ -169,7 +170,7 @@ impl Shared {
     }
 
     /// Ends a worker, and orders another one where the pool would be too small without it.
-    pub(super) fn bury(&self, worker: Worker, reason: Ended) {
+    pub(super) fn bury(&self, worker: Box<Worker>, reason: Ended) {
         METRICS.ended(reason);
         let line = worker.line;
         drop(worker);

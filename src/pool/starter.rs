@@ -178,7 +178,7 @@ impl Shared {
                 if news {
                     tracing::info!(confinement = hello.confinement, "confined");
                 }
-                self.give(worker);
+                self.give(Box::new(worker));
             }
             Err(error) => self.failed(number, &format!("{error:#}")),
         }
@@ -241,7 +241,7 @@ impl State {
         patient.min(max_workers.saturating_sub(self.alive))
     }
 
-    fn too_idle(&mut self, workers: usize) -> Option<Worker> {
+    fn too_idle(&mut self, workers: usize) -> Option<Box<Worker>> {
         let least_used = self.idle.first()?;
         if self.alive > workers && least_used.rested.elapsed() > IDLE {
             return Some(self.idle.remove(0));

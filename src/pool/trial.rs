@@ -26,7 +26,7 @@ impl Pool {
         let deadline = Instant::now() + limits.trial_timeout;
         let mut job = Job {
             task: Task::Load,
-            name: String::new(),
+            name: Box::default(),
             version: 0,
             generation: 0,
             body: Bytes::from(body),

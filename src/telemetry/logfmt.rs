@@ -15,6 +15,9 @@ use tracing_subscriber::registry::LookupSpan;
 /// Longer than most lines.
 const USUAL: usize = 512;
 
+/// A request's id and its name.
+const USUAL_OF_SPAN: usize = 64;
+
 pub(super) struct Logfmt {
     pub(super) timestamps: bool,
 }
@@ -60,7 +63,7 @@ where
 
 impl<'writer> FormatFields<'writer> for LogfmtFields {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut text = String::new();
+        let mut text = String::with_capacity(USUAL_OF_SPAN);
         fields.record(&mut Fields(&mut text));
         writer.write_str(&text)
     }

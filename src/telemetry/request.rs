@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::HeaderName;
 use actix_web::{HttpMessage as _, HttpRequest};
 use tracing::Span;
 use tracing_actix_web::{RequestId, RootSpanBuilder};
@@ -54,6 +55,10 @@ pub struct Rows {
     pub given: u32,
 }
 
+/// What Tableau says of itself.
+static CLIENT: HeaderName = HeaderName::from_static("tabpy-client");
+static TABLEAU_USER: HeaderName = HeaderName::from_static("tabpy-user");
+
 /// Builds the root span; see the fields in [`crate::telemetry`].
 pub struct RequestSpan;
 
@@ -90,7 +95,7 @@ impl RootSpanBuilder for RequestSpan {
         let extensions = request.extensions();
         let Some(record) = extensions.get::<Record>() else { return };
         // Tableau's users have names beyond ASCII, which a header carries as bytes.
-        let header = |name| request.headers().get(name).map(|value| short(value.as_bytes()));
+        let header = |name: &HeaderName| request.headers().get(name).map(|value| short(value.as_bytes()));
         let duration_ms = milliseconds(record.began.elapsed());
         let (method, status) = (request.method().as_str(), response.status().as_u16());
         let path = short(request.path().as_bytes());
@@ -99,7 +104,7 @@ impl RootSpanBuilder for RequestSpan {
         let caller = DETAILS.load(Ordering::Relaxed).then(|| record.caller.or_else(peer)).flatten();
         let caller = caller.map(|address| address.to_string());
         let user = record.user.as_deref();
-        let (client, tableau_user) = (header("TabPy-Client"), header("TabPy-User"));
+        let (client, tableau_user) = (header(&CLIENT), header(&TABLEAU_USER));
         let (client, tableau_user) = (client.as_deref(), tableau_user.as_deref());
         if record.route.is_none() && matches!(request.match_name(), Some("probe")) {
             tracing::debug!(method, path, status, duration_ms, "probed");
