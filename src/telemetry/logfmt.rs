@@ -2,7 +2,9 @@
 //! spans around it. Each tiny call is a line, so a line is put together as text and handed over once; a
 //! formatter that is asked character by character costs such a call a tenth of its time.
 
+use std::cell::RefCell;
 use std::fmt::{self, Write as _};
+use std::time::UNIX_EPOCH;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
@@ -39,7 +41,7 @@ where
         let mut line = String::with_capacity(USUAL);
         if self.timestamps {
             line.push_str("ts=");
-            SystemTime.format_time(&mut Writer::new(&mut line))?;
+            push_time(&mut line)?;
             line.push(' ');
         }
         line.push_str("level=");
@@ -69,6 +71,36 @@ impl<'writer> FormatFields<'writer> for LogfmtFields {
     }
 }
 
+/// Appends the time. Most lines are of a second that has been put into text already.
+fn push_time(line: &mut String) -> fmt::Result {
+    thread_local! {
+        /// A second, and how it begins in text, to the last digit before the point.
+        static SECOND: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+    }
+    let now = || std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let moment = now();
+    SECOND.with_borrow_mut(|(second, text)| {
+        if *second == moment.as_secs() {
+            line.push_str(text);
+            let micros = moment.subsec_micros();
+            let digit = |place| char::from(b'0' + (micros / place % 10) as u8);
+            line.push('.');
+            line.extend([100_000, 10_000, 1000, 100, 10, 1].map(digit));
+            line.push('Z');
+            return Ok(());
+        }
+        let start = line.len();
+        SystemTime.format_time(&mut Writer::new(line))?;
+        // The formatter has looked at the clock, too, perhaps in the next second.
+        if now().as_secs() == moment.as_secs()
+            && let Some((whole, _)) = line[start..].split_once('.')
+        {
+            (*second, *text) = (moment.as_secs(), whole.to_owned());
+        }
+        Ok(())
+    })
+}
+
 /// Appends a space, a key and a value for each field.
 struct Fields<'a>(&'a mut String);
 
@@ -80,7 +112,7 @@ impl Fields<'_> {
     }
 
     fn text(&mut self, text: &str) {
-        if !text.chars().any(|letter| matches!(letter, ' ' | '=' | '"' | '\\') || breaks(letter)) {
+        if is_plain(text) {
             return self.0.push_str(text);
         }
         self.0.push('"');
@@ -99,12 +131,15 @@ impl Fields<'_> {
         }
         self.0.push('"');
     }
+}
 
-    fn written(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        self.key(field);
-        // Writing to a text cannot fail.
-        let _ = self.0.write_fmt(value);
-    }
+/// Whether a text can stand in a line as it is.
+fn is_plain(text: &str) -> bool {
+    // Nearly all are; all bytes are looked at, which is quicker than to look for the first that is not.
+    let graphic = text
+        .bytes()
+        .fold(true, |graphic, byte| graphic & byte.is_ascii_graphic() & !matches!(byte, b'=' | b'"' | b'\\'));
+    graphic || !text.chars().any(|letter| matches!(letter, ' ' | '=' | '"' | '\\') || breaks(letter))
 }
 
 /// Whether a terminal obeys it, or a reader takes it for the end of the line.
@@ -119,15 +154,18 @@ impl Visit for Fields<'_> {
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.written(field, format_args!("{value}"));
+        self.key(field);
+        self.0.push_str(itoa::Buffer::new().format(value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.written(field, format_args!("{value}"));
+        self.key(field);
+        self.0.push_str(itoa::Buffer::new().format(value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.written(field, format_args!("{value}"));
+        self.key(field);
+        self.0.push_str(if value { "true" } else { "false" });
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -137,7 +175,13 @@ impl Visit for Fields<'_> {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.key(field);
-        self.text(&format!("{value:?}"));
+        let start = self.0.len();
+        // Writing to a text cannot fail.
+        let _ = write!(self.0, "{value:?}");
+        if !is_plain(&self.0[start..]) {
+            let text = self.0.split_off(start);
+            self.text(&text);
+        }
     }
 }
 
@@ -220,5 +264,22 @@ mod tests {
     fn the_time_comes_first_where_it_is_wanted() {
         let text = lines(true, || tracing::error!("x"));
         assert!(text.starts_with("ts=20") && text.ends_with("Z level=error message=x\n"), "{text}");
+    }
+
+    #[test]
+    fn the_time_is_the_same_however_it_is_put_together() {
+        let until = std::time::Instant::now() + std::time::Duration::from_millis(1500);
+        let (mut before, mut again) = (String::new(), 0);
+        while std::time::Instant::now() < until {
+            let (mut earlier, mut ours, mut later) = (String::new(), String::new(), String::new());
+            SystemTime.format_time(&mut Writer::new(&mut earlier)).unwrap();
+            push_time(&mut ours).unwrap();
+            SystemTime.format_time(&mut Writer::new(&mut later)).unwrap();
+            assert!(before <= ours && earlier <= ours && ours <= later, "{earlier} {ours} {later}");
+            assert_eq!(ours.len(), later.len());
+            again += usize::from(ours.starts_with(&earlier[..19]));
+            before = ours;
+        }
+        assert!(again > 2);
     }
 }
