@@ -177,6 +177,8 @@ impl Pool {
                 }
                 Ok(Err(exchange::Lost::Unwanted)) | Err(_) => return Err(Trouble::TimedOut { begun }),
             }
+            // Its place is free for the worker that comes instead.
+            drop(lease);
             lease = match self.turn(&job).await? {
                 Turn::Worker(lease) => lease,
                 Turn::Over(answer) => return Ok(answer),
