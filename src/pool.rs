@@ -132,26 +132,25 @@ impl Pool {
 
     /// Has a worker do the job. Dropping the future ends the job, and the worker with it.
     pub async fn run(&self, job: Job) -> Result<Answer, Trouble> {
-        let arrived = Instant::now();
         let lease = match self.turn(&job).await {
             Ok(Turn::Worker(lease)) => lease,
             Ok(Turn::Over(answer)) => return Ok(answer),
             Err(trouble) => return Err(trouble),
         };
         // In a box, as its room is not needed where many wait: most of them get what a worker has answered already.
-        Box::pin(self.run_on(lease, job, arrived)).await
+        Box::pin(self.run_on(lease, job)).await
     }
 
-    async fn run_on(&self, mut lease: Lease, mut job: Job, arrived: Instant) -> Result<Answer, Trouble> {
+    async fn run_on(&self, mut lease: Lease, mut job: Job) -> Result<Answer, Trouble> {
         let deadline = job.deadline.into();
         loop {
-            let queued = arrived.elapsed();
-            if job.deadline.saturating_duration_since(Instant::now()) < queued / LAST_MOMENT {
+            let started = Instant::now();
+            let queued = started - job.asked;
+            if job.deadline.saturating_duration_since(started) < queued / LAST_MOMENT {
                 // It would be stopped as soon as it began, and take a good worker with it.
                 return Err(self.shared.not_started());
             }
             let begun = Begun { worker: lease.number(), queued };
-            let started = Instant::now();
             match tokio::time::timeout_at(deadline, lease.exchange(&mut job)).await {
                 Ok(Ok(exchange::Done { reply, body, missing, spoilt, output, .. })) => {
                     let body = if missing == 0 {
@@ -254,7 +253,7 @@ impl Pool {
         }
         let (turn, mine) = oneshot::channel();
         self.shared.look_after(&mut state);
-        state.waiting.join(turn, Light::of(job));
+        state.waiting.join(job.asked, turn, Light::of(job));
         Ok(Taken::Place(mine))
     }
 }

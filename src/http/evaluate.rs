@@ -82,7 +82,8 @@ pub(super) async fn work(
     timeout: &Timeout,
     failure: impl FnOnce(Trouble, &str) -> Failure,
 ) -> Result<Answer, Refusal> {
-    let deadline = Instant::now() + timeout.duration;
+    let asked = Instant::now();
+    let deadline = asked + timeout.duration;
     let Call { task, version, light, .. } = *call;
     let generation = service.generation();
     if let Some(record) = request.extensions_mut().get_mut::<Record>() {
@@ -95,6 +96,7 @@ pub(super) async fn work(
         version,
         generation,
         body: std::mem::take(&mut call.body),
+        asked,
         deadline,
         wants_output: details::wanted(request),
         light,

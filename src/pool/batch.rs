@@ -89,6 +89,8 @@ async fn answer(
     let Some(worker) = lease.worker() else { return Err(Lost::Ended) };
     let mut received = Vec::with_capacity(FIRST_READ);
     let sent = Instant::now();
+    // The worker sends its replies together, so nobody knows whose share of the time was how long.
+    let mut ran = None;
     for id in ids {
         let (reply, body) = match receive(worker, &mut received, limits.max_response_bytes).await {
             Ok(Some((reply, body))) if reply.id == *id => (reply, body),
@@ -102,8 +104,8 @@ async fn answer(
             declined.push(waiter);
         } else {
             let begun = Begun { worker: worker.number, queued: sent - waiter.since };
-            // The worker sends its replies together, so nobody knows whose share of the time was how long.
-            let ran = sent.elapsed() / u32::try_from(ids.len()).unwrap_or(u32::MAX);
+            let share = || sent.elapsed() / u32::try_from(ids.len()).unwrap_or(u32::MAX);
+            let ran = *ran.get_or_insert_with(share);
             let answer = Answer::of(&reply, Body::Whole(body), begun, ran);
             // The client may have left.
             let _ = waiter.turn.send(Turn::Over(answer));

@@ -97,8 +97,13 @@ impl Worker {
             // The kernel says so where bytes were left unread: the request was never whole on the other side.
             return Err(Lost::BeforeItBegan);
         }
-        // What was printed before the reply is in the pipe by now.
-        printed.drain(output);
+        // What was printed before the reply is in the pipe by now, and the runtime was told of it first; unless it was
+        // told of something before that already.
+        if received.as_ref().is_ok_and(|done| done.as_ref().is_some_and(|done| !done.confessed)) {
+            printed.drain(output);
+        } else {
+            printed.drain_unseen(output);
+        }
         let output = printed.kept();
         drop(printed);
         match received {

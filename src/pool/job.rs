@@ -17,6 +17,7 @@ pub struct Job {
     /// The newest generation of deployed functions.
     pub generation: u64,
     pub body: Bytes,
+    pub asked: Instant,
     /// When the client gets its answer at the latest.
     pub deadline: Instant,
     /// Whether what is printed comes with the answer, beside going to the log.

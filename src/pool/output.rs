@@ -2,7 +2,7 @@
 //! Bounded: a script that floods its output is read to the end, so that it does not block, but the
 //! log stops at the limit and says so.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 
 use tokio::net::unix::pipe;
 
@@ -52,15 +52,24 @@ impl Printed {
         self.open
     }
 
-    /// Takes what is there, without waiting.
+    /// Takes what the runtime knows to be there, without waiting.
     pub(super) fn drain(&mut self, output: &pipe::Receiver) {
+        self.drain_by(|chunk| output.try_read(chunk));
+    }
+
+    /// Takes what is there, also what has come since the runtime last looked. That costs a system call.
+    pub(super) fn drain_unseen(&mut self, output: &pipe::Receiver) {
+        self.drain_by(|chunk| Ok(rustix::io::read(output, chunk)?));
+    }
+
+    fn drain_by(&mut self, read: impl Fn(&mut [u8]) -> io::Result<usize>) {
         let mut chunk = [0; 8192];
         // No more at once than a pipe holds: a script that prints without end has its worker's turn, not ours.
         for _ in 0..PIPE / chunk.len() {
             if !self.open {
                 return;
             }
-            match output.try_read(&mut chunk) {
+            match read(&mut chunk) {
                 Ok(0) => self.open = false,
                 Ok(length) => self.take(&chunk[..length]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,

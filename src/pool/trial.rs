@@ -23,13 +23,15 @@ impl Pool {
         let mut worker = self.lend().await?;
         let body = serde_json::to_vec(trial).map_err(|error| not_loaded(error.to_string()))?;
         let limits = &self.shared.start.limits;
-        let deadline = Instant::now() + limits.trial_timeout;
+        let asked = Instant::now();
+        let deadline = asked + limits.trial_timeout;
         let mut job = Job {
             task: Task::Load,
             name: Box::default(),
             version: 0,
             generation: 0,
             body: Bytes::from(body),
+            asked,
             deadline,
             wants_output: false,
             light: false,

@@ -33,8 +33,8 @@ impl Waiting {
     }
 
     /// Lets this thread wait for its turn.
-    pub(super) fn join(&mut self, turn: oneshot::Sender<Turn>, light: Option<Light>) {
-        let waiter = Waiter { since: Instant::now(), looks: 0, turn, light };
+    pub(super) fn join(&mut self, since: Instant, turn: oneshot::Sender<Turn>, light: Option<Light>) {
+        let waiter = Waiter { since, looks: 0, turn, light };
         self.line(std::thread::current().id()).waiters.push_back(waiter);
         self.count += 1;
     }
@@ -141,7 +141,7 @@ mod tests {
         let (turn, mine) = oneshot::channel();
         std::thread::scope(|scope| {
             let joined = scope.spawn(|| {
-                waiting.join(turn, None);
+                waiting.join(Instant::now(), turn, None);
                 std::thread::current().id()
             });
             (joined.join().unwrap(), mine)
@@ -166,7 +166,7 @@ mod tests {
         let (there, _other) = another(&mut waiting);
         waiting.moves(None, Some(there));
         let (turn, _mine) = oneshot::channel();
-        waiting.join(turn, None);
+        waiting.join(Instant::now(), turn, None);
         came(&mut waiting, there, HEAD_START / 2);
         assert_eq!(waiting.next(Some(here)).map(|(_, line)| line), Some(here));
         assert_eq!(waiting.next(Some(here)).map(|(_, line)| line), Some(there));
@@ -174,7 +174,7 @@ mod tests {
 
         let (there, _other) = another(&mut waiting);
         let (turn, _mine) = oneshot::channel();
-        waiting.join(turn, None);
+        waiting.join(Instant::now(), turn, None);
         came(&mut waiting, there, HEAD_START * 2);
         assert_eq!(waiting.next(Some(here)).map(|(_, line)| line), Some(there));
     }
@@ -185,7 +185,7 @@ mod tests {
         let here = std::thread::current().id();
         let (there, _other) = another(&mut waiting);
         let (turn, _mine) = oneshot::channel();
-        waiting.join(turn, None);
+        waiting.join(Instant::now(), turn, None);
         waiting.moves(None, Some(here));
         waiting.moves(None, Some(here));
         let (_, line) = waiting.next(Some(here)).unwrap();
@@ -199,7 +199,7 @@ mod tests {
         let wait = |light: &bool| {
             let (turn, mine) = oneshot::channel();
             let what = Light { task: Task::Evaluate, body: Bytes::new(), generation: 0 };
-            waiting.join(turn, light.then_some(what));
+            waiting.join(Instant::now(), turn, light.then_some(what));
             mine
         };
         light.iter().map(wait).collect()
@@ -252,7 +252,7 @@ mod tests {
     fn who_went_away_does_not_count() {
         let mut waiting = Waiting::default();
         let (turn, mine) = oneshot::channel();
-        waiting.join(turn, None);
+        waiting.join(Instant::now(), turn, None);
         drop(mine);
         waiting.forget_closed();
         assert_eq!(waiting.len(), 0);

@@ -96,7 +96,8 @@ impl RootSpanBuilder for RequestSpan {
         let Some(record) = extensions.get::<Record>() else { return };
         // Tableau's users have names beyond ASCII, which a header carries as bytes.
         let header = |name: &HeaderName| request.headers().get(name).map(|value| short(value.as_bytes()));
-        let duration_ms = milliseconds(record.began.elapsed());
+        let duration = record.began.elapsed();
+        let duration_ms = milliseconds(duration);
         let (method, status) = (request.method().as_str(), response.status().as_u16());
         let path = short(request.path().as_bytes());
         let path = path.as_ref();
@@ -110,7 +111,7 @@ impl RootSpanBuilder for RequestSpan {
             tracing::debug!(method, path, status, duration_ms, "probed");
             return;
         }
-        note(request, status, record);
+        note(request, status, duration, record);
         let work = record.work;
         let rows = work.and_then(|work| work.rows);
         // A field without a value is left out of the line.
@@ -133,8 +134,7 @@ impl RootSpanBuilder for RequestSpan {
 }
 
 /// Counts a request among the figures.
-fn note(request: &HttpRequest, status: u16, record: &Record) {
-    let duration = record.began.elapsed();
+fn note(request: &HttpRequest, status: u16, duration: Duration, record: &Record) {
     let matched = || request.match_pattern().unwrap_or_else(|| "(none)".to_owned()).into();
     let route: Arc<str> = record.route.clone().unwrap_or_else(matched);
     METRICS.answered(&route, status, duration);

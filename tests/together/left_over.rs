@@ -92,13 +92,28 @@ fn a_judge_that_was_spoilt_judges_nobody() {
         "import _tabpy_rs as p\n[vars(p)][0]['is_pure'] = lambda *a: True\nreturn 1",
         "import _tabpy_rs as p\n[p][0].is_pure = lambda *a: True\nreturn 1",
     ];
-    let fooled = spoiling.into_iter().filter(|spoil| {
+    for spoil in spoiling {
         let server = workers(1).start().ready();
         server.evaluate(spoil, json!({}));
         let prints = asks("print('here', end='')\nreturn 1", 1).header("TabPy-Details", "true");
-        server.send(&prints).header("TabPy-Output") != Some("aGVyZQ==")
+        let answer = server.send(&prints);
+        assert_eq!(answer.header("TabPy-Output"), Some("aGVyZQ=="), "{answer:?} after {spoil}");
+    }
+}
+
+/// A worker tells of its first script that does more than compute before it runs it, and what that prints may have
+/// come before the server has looked.
+#[test]
+fn what_the_first_script_of_a_worker_prints_is_not_lost() {
+    let server = workers(2).env("TABPY_WORKER_REQUESTS", 1).start().ready();
+    let prints = asks("print('here', end='')\nreturn 1", 1).header("TabPy-Details", "true");
+    let lost: usize = std::thread::scope(|scope| {
+        let print =
+            || (0..25).filter(|_| server.send(&prints).header("TabPy-Output") != Some("aGVyZQ==")).count();
+        let clients: Vec<_> = (0..6).map(|_| scope.spawn(print)).collect();
+        clients.into_iter().map(|client| client.join().unwrap()).sum()
     });
-    assert_eq!(fooled.collect::<Vec<_>>(), Vec::<&str>::new());
+    assert_eq!(lost, 0, "of 150");
 }
 
 /// Finds its own request's id in its memory, answers that, and goes on to answer whatever comes.
