@@ -73,8 +73,7 @@ fn as_for_script(trouble: Trouble, timeout: &str) -> Failure {
 }
 
 /// Has the pool do a task, whose name and body are taken, within a timeout that begins now, with the last byte of the
-/// body. Where there is no
-/// answer, `failure` has the words for why, and gets the timeout as it was set.
+/// body. Where there is no answer, `failure` has the words for why, and gets the timeout as it was set.
 pub(super) async fn work(
     request: &HttpRequest,
     service: &Service,

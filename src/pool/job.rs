@@ -17,6 +17,7 @@ pub struct Job {
     /// The newest generation of deployed functions.
     pub generation: u64,
     pub body: Bytes,
+    /// When its last byte had come.
     pub asked: Instant,
     /// When the client gets its answer at the latest.
     pub deadline: Instant,
