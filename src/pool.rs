@@ -132,10 +132,9 @@ impl Pool {
 
     /// Has a worker do the job. Dropping the future ends the job, and the worker with it.
     pub async fn run(&self, job: Job) -> Result<Answer, Trouble> {
-        let lease = match self.turn(&job).await {
-            Ok(Turn::Worker(lease)) => lease,
-            Ok(Turn::Over(answer)) => return Ok(answer),
-            Err(trouble) => return Err(trouble),
+        let lease = match self.turn(&job).await? {
+            Turn::Worker(lease) => lease,
+            Turn::Over(answer) => return Ok(answer),
         };
         // In a box, as its room is not needed where many wait: most of them get what a worker has answered already.
         Box::pin(self.run_on(lease, job)).await

@@ -3,12 +3,14 @@
 //! neither. Opening a page by a link from elsewhere works: only what runs or changes something is refused.
 
 use actix_web::dev::ServiceRequest;
+use actix_web::http::Method;
 use actix_web::http::header::{HOST, HeaderName, ORIGIN};
-use actix_web::http::{Method, header};
 
 use super::edge::{self, Scheme};
 use super::service::{Admission, Service};
 use crate::failure::Failure;
+
+static SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 pub(super) fn check(request: &ServiceRequest, service: &Service) -> Result<(), Failure> {
     if service.answers_to_loopback_only && matches!(service.admission, Admission::Open) {
@@ -20,8 +22,7 @@ pub(super) fn check(request: &ServiceRequest, service: &Service) -> Result<(), F
     let origin = text(request, &ORIGIN);
     let trusted =
         origin.is_some_and(|origin| is_own(origin, request, service) || service.allows_origin(origin));
-    let cross_site = text(request, &header::HeaderName::from_static("sec-fetch-site"))
-        .is_some_and(|site| site.eq_ignore_ascii_case("cross-site"));
+    let cross_site = text(request, &SITE).is_some_and(|site| site.eq_ignore_ascii_case("cross-site"));
     // An Origin that is no text is nobody's own.
     let foreign = request.headers().contains_key(ORIGIN) || cross_site;
     if foreign && !trusted {

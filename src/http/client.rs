@@ -24,12 +24,11 @@ thread_local! {
 
 fn ticking() -> Rc<Notify> {
     let ticks = Rc::new(Notify::new());
-    let to = Rc::downgrade(&ticks);
+    let given = Rc::clone(&ticks);
     actix_web::rt::spawn(async move {
         loop {
             tokio::time::sleep(PAUSE).await;
-            let Some(ticks) = to.upgrade() else { return };
-            ticks.notify_waiters();
+            given.notify_waiters();
         }
     });
     ticks

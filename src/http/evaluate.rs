@@ -23,6 +23,8 @@ pub(super) struct Call {
     pub(super) name: Box<str>,
     pub(super) version: u32,
     pub(super) body: Bytes,
+    /// Whether what is printed is told with the answer.
+    pub(super) wants_output: bool,
     /// Whether it may go to a worker together with others; see [`super::light`].
     pub(super) light: bool,
 }
@@ -49,7 +51,15 @@ pub(super) async fn evaluate(
     }
     let key = service.light_scripts.key(&body);
     let light = key.is_some_and(|key| service.light_scripts.contains(key));
-    let mut call = Call { task: Task::Evaluate, name: Box::default(), version: 0, body, light };
+    let wants_details = details::wanted(&request);
+    let mut call = Call {
+        task: Task::Evaluate,
+        name: Box::default(),
+        version: 0,
+        body,
+        wants_output: wants_details,
+        light,
+    };
     let outcome = work(&request, &service, &mut call, &service.evaluate_timeout, as_for_script).await;
     match (key, &outcome) {
         (Some(key), Ok(answer)) => service.light_scripts.learn(key, Some(answer)),
@@ -60,7 +70,7 @@ pub(super) async fn evaluate(
         _ => {}
     }
     let answer = outcome?;
-    let details = details::wanted(&request).then(|| details::of(&answer));
+    let details = wants_details.then(|| details::of(&answer));
     let mut response = answer::json_for(&request, answer.status, answer.body).await;
     for (name, value) in details.into_iter().flatten() {
         response.headers_mut().insert(name, value);
@@ -72,8 +82,9 @@ fn as_for_script(trouble: Trouble, timeout: &str) -> Failure {
     trouble.failure(|| format!("User defined script timed out. Timeout is set to {timeout} s."))
 }
 
-/// Has the pool do a task, whose name and body are taken, within a timeout that begins now, with the last byte of the
-/// body. Where there is no answer, `failure` has the words for why, and gets the timeout as it was set.
+/// Has the pool do a task, within a timeout that begins now, with the last byte of the body. Where there is no
+/// answer, `failure` has the words for why, and gets the timeout as it was set. Name and body are taken out of the
+/// call: what an `async fn` is given as its own it keeps room for twice.
 pub(super) async fn work(
     request: &HttpRequest,
     service: &Service,
@@ -83,7 +94,7 @@ pub(super) async fn work(
 ) -> Result<Answer, Refusal> {
     let asked = Instant::now();
     let deadline = asked + timeout.duration;
-    let Call { task, version, light, .. } = *call;
+    let Call { task, version, wants_output, light, .. } = *call;
     let generation = service.generation();
     if let Some(record) = request.extensions_mut().get_mut::<Record>() {
         let route = if task == Task::Query { &service.query_route } else { &service.evaluate_route };
@@ -97,7 +108,7 @@ pub(super) async fn work(
         body: std::mem::take(&mut call.body),
         asked,
         deadline,
-        wants_output: details::wanted(request),
+        wants_output,
         light,
     });
     let outcome = tokio::select! {

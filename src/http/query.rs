@@ -46,8 +46,14 @@ pub(super) async fn query(
     let body = body::read(&request, payload, service.max_request_bytes, service.gzip).await?;
     let version = wanted(&request)?;
     let name = name.into_inner();
-    let mut call =
-        evaluate::Call { task: Task::Query, name: name.as_str().into(), version, body, light: false };
+    let mut call = evaluate::Call {
+        task: Task::Query,
+        name: name.as_str().into(),
+        version,
+        body,
+        wants_output: false,
+        light: false,
+    };
     let as_for_function = |trouble, timeout: &str| failure(trouble, &name, timeout);
     let answer =
         evaluate::work(&request, &service, &mut call, &service.query_timeout, as_for_function).await?;

@@ -99,7 +99,7 @@ impl Worker {
         }
         // What was printed before the reply is in the pipe by now, and the runtime was told of it first; unless it was
         // told of something before that already.
-        if received.as_ref().is_ok_and(|done| done.as_ref().is_some_and(|done| !done.confessed)) {
+        if matches!(&received, Ok(Some(done)) if !done.confessed) {
             printed.drain(output);
         } else {
             printed.drain_unseen(output);
