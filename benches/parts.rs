@@ -13,7 +13,7 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule};
-use tabpy_rs::python::{Interpreter, json};
+use tabpy_rs::python::{Asked, Interpreter, json};
 use tabpy_rs::wire::{Reply, Request, Task};
 use tempfile::TempDir;
 
@@ -114,12 +114,20 @@ fn write(criterion: &mut Criterion) {
 fn script(criterion: &mut Criterion) {
     let mut interpreter = started().lock().unwrap_or_else(PoisonError::into_inner);
     let body = br#"{"script":"return _arg1[0] + 1","data":{"_arg1":[41.5]}}"#;
+    let asked = Asked { start: 0, length: body.len(), generation: 0, only_if_pure: false };
     let mut buffer = Vec::new();
     criterion.bench_function("script/tiny", |bencher| {
         bencher.iter(|| {
             buffer.clear();
             buffer.extend_from_slice(black_box(body));
-            interpreter.evaluate(&mut buffer, 0, 0, false, || true, |outcome, _| outcome.status)
+            interpreter.evaluate(
+                &mut buffer,
+                &asked,
+                &mut |_| None,
+                || true,
+                |_| true,
+                |outcome, _| outcome.status,
+            )
         });
     });
 }

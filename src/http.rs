@@ -9,6 +9,7 @@ mod body;
 mod browser;
 mod client;
 mod details;
+mod early;
 mod edge;
 mod endpoints;
 mod evaluate;

@@ -8,12 +8,15 @@ mod body;
 mod channel;
 mod disk;
 mod exchange;
+mod feed;
 mod folder;
 mod forker;
 mod job;
 mod lease;
 mod output;
 mod process;
+mod reply;
+mod sending;
 mod shared;
 mod starter;
 mod tree;
@@ -33,9 +36,11 @@ use crate::metrics::Ended;
 use crate::wire::Setup;
 pub use body::Body;
 use body::Parts;
+pub use feed::Feed;
 pub use folder::Folders;
 pub use job::{Answer, Job};
 use lease::Lease;
+use sending::Sending;
 use shared::{Shared, State};
 pub use trouble::{Begun, Trouble, of_function};
 use waiter::{Light, Turn};
@@ -131,16 +136,25 @@ impl Pool {
     }
 
     /// Has a worker do the job. Dropping the future ends the job, and the worker with it.
-    pub async fn run(&self, job: Job) -> Result<Answer, Trouble> {
+    pub async fn run(&self, mut job: Job) -> Result<Answer, Trouble> {
+        if let Some(feed) = job.feed.take() {
+            return Box::pin(self.run_on(feed.lease, Some(feed.sending), job)).await;
+        }
         let lease = match self.turn(&job).await? {
             Turn::Worker(lease) => lease,
             Turn::Over(answer) => return Ok(answer),
         };
         // In a box, as its room is not needed where many wait: most of them get what a worker has answered already.
-        Box::pin(self.run_on(lease, job)).await
+        Box::pin(self.run_on(lease, None, job)).await
     }
 
-    async fn run_on(&self, mut lease: Lease, mut job: Job) -> Result<Answer, Trouble> {
+    /// Has the worker do the job, of which it may have been sent something already.
+    async fn run_on(
+        &self,
+        mut lease: Lease,
+        mut begun_with: Option<Sending>,
+        mut job: Job,
+    ) -> Result<Answer, Trouble> {
         let deadline = job.deadline.into();
         loop {
             let started = Instant::now();
@@ -150,17 +164,23 @@ impl Pool {
                 return Err(self.shared.not_started());
             }
             let begun = Begun { worker: lease.number(), queued };
-            match tokio::time::timeout_at(deadline, lease.exchange(&mut job)).await {
-                Ok(Ok(exchange::Done { reply, body, missing, spoilt, output, .. })) => {
-                    let body = if missing == 0 {
+            match tokio::time::timeout_at(deadline, lease.exchange(&mut job, begun_with.take())).await {
+                Ok(Ok(reply::Done { reply, parts, body, missing, spoilt, output, .. })) => {
+                    let length = parts.length() + body.len() + missing;
+                    let body = if length == body.len() {
                         lease.give_back(spoilt);
                         Body::Whole(body)
                     } else {
-                        let (sender, parts) = Parts::new(body.len() + missing);
+                        let (sender, whole) = Parts::new(length);
+                        parts.pass_on(&sender);
                         // It has its receiver.
                         let _ = sender.send(body);
-                        tokio::spawn(lease.pass_on(missing, sender, spoilt, deadline));
-                        Body::Parts(parts)
+                        if missing == 0 {
+                            lease.give_back(spoilt);
+                        } else {
+                            tokio::spawn(lease.pass_on(missing, sender, spoilt, deadline));
+                        }
+                        Body::Parts(whole)
                     };
                     return Ok(Answer { output, ..Answer::of(&reply, body, begun, started.elapsed()) });
                 }

@@ -27,7 +27,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::failure::Failure;
-use crate::wire::{Confinement, Setup};
+use crate::wire::{Confinement, PART, Setup};
 use arguments::Call;
 use exception::Stage;
 pub use fork::{Side, fork};
@@ -44,6 +44,16 @@ pub struct Surroundings<'a> {
     pub old_folder: &'a Path,
     pub folder: &'a Path,
     pub confinement: &'a Confinement,
+}
+
+/// How a body is to be evaluated.
+pub struct Asked {
+    /// Where it begins, and how long it is.
+    pub start: usize,
+    pub length: usize,
+    /// The newest generation of deployed functions.
+    pub generation: u64,
+    pub only_if_pure: bool,
 }
 
 /// The one interpreter of a worker process.
@@ -178,24 +188,28 @@ impl Interpreter {
         arena::keeps()
     }
 
-    /// Evaluates the body of a `POST /evaluate`, which `buffer` holds after `start` bytes, writes the answer
+    /// Evaluates the body of a `POST /evaluate`, of which `buffer` holds the beginning and `read` gives the rest, writes the answer
     /// over it, and hands that to `reply` before the arguments are freed and the process is put right, which
     /// takes its time. Says, too, what that has come to. With `only_if_pure`, a script that is not is declined; else
-    /// the first such script of the process is `confessed` before it can do anything, and not run if nobody hears.
+    /// the first such script of the process is `confessed` before it can do anything, and not run if nobody hears,
+    /// and a long answer goes to `part` as it is written, up to its last part.
     pub fn evaluate<R>(
         &mut self,
         buffer: &mut Vec<u8>,
-        start: usize,
-        generation: u64,
-        only_if_pure: bool,
+        asked: &Asked,
+        read: &mut json::Read<'_>,
         confess: impl FnOnce() -> bool,
+        mut part: impl FnMut(&[u8]) -> bool,
         reply: impl FnOnce(Outcome, &[u8]) -> R,
     ) -> (R, Aftermath) {
+        let Asked { start, length, generation, only_if_pure } = *asked;
         self.functions.begin(generation);
         Python::attach(|py| {
             let prelude = self.prelude.clone_ref(py);
             let prelude = prelude.bind(py);
-            let parsed = interpreter::without_collector(|| json::parse(py, &buffer[start..]));
+            let parsed = interpreter::without_collector(|| {
+                json::parse_coming(py, &mut json::Coming::new(buffer, start, length, read))
+            });
             buffer.clear();
             let answer = buffer;
             let input = match parsed {
@@ -214,9 +228,17 @@ impl Interpreter {
                 }
             };
             let rows_in = call.rows();
-            let (mut outcome, risk) = self.run(prelude, &call, only_if_pure, confess, answer);
+            let mut first = None;
+            let mut part = |bytes: &[u8]| {
+                first = first.or(bytes.first().copied());
+                part(bytes)
+            };
+            let (mut outcome, risk) = self.run(prelude, &call, only_if_pure, confess, &mut part, answer);
+            if outcome.status != 200 {
+                first = None;
+            }
             // Columns are for table extensions, which take any number of rows.
-            outcome.fit(rows_in, answer.first() == Some(&b'{'));
+            outcome.fit(rows_in, first.or(answer.first().copied()) == Some(b'{'));
             self.finish(py, outcome, answer, risk, reply)
         })
     }
@@ -227,6 +249,7 @@ impl Interpreter {
         call: &Call<'_>,
         only_if_pure: bool,
         confess: impl FnOnce() -> bool,
+        part: &mut dyn FnMut(&[u8]) -> bool,
         answer: &mut Vec<u8>,
     ) -> (Outcome, Risk) {
         let running = |error| Trouble::Raised(error, Stage::Running);
@@ -249,7 +272,12 @@ impl Interpreter {
             let function = script.function(prelude, &globals).map_err(running)?;
             let result = call.invoke(&function, &self.tabpy).map_err(running)?;
             let rows = json::rows(&result);
-            json::write(&result, answer, limit).map_err(|error| match error {
+            let written = if only_if_pure {
+                json::write(&result, answer, limit)
+            } else {
+                json::write_in_parts(&result, answer, json::Parts { length: PART, take: part }, limit)
+            };
+            written.map_err(|error| match error {
                 json::WriteError::Python(error) => running(error),
                 json::WriteError::TooLarge => Trouble::TooLarge,
             })?;

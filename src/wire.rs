@@ -5,10 +5,15 @@
 use std::path::PathBuf;
 
 /// Raised whenever the layout below changes: front and worker must agree.
-pub const PROTOCOL: u32 = 5;
+pub const PROTOCOL: u32 = 6;
 
 /// Bytes of the header of a request and of a reply.
 pub const HEADER: usize = 40;
+
+/// A long answer goes in parts of so many bytes, and a little more: with its header one fits a piece of memory of
+/// [`PIECE`], which the C library keeps for the next ones.
+pub const PART: usize = PIECE - 512;
+pub const PIECE: usize = 96 << 10;
 
 const REQUEST_MAGIC: u32 = u32::from_be_bytes(*b"tpRQ");
 const REPLY_MAGIC: u32 = u32::from_be_bytes(*b"tpRP");
@@ -68,6 +73,8 @@ pub struct Reply {
     /// No answer yet: the script is not pure. It was not run if it was to run only if it is; else it begins now, and
     /// is the first such script of the worker, which cannot take this back.
     pub impure: bool,
+    /// No reply yet: a part of an answer that is still being written. It counts if the reply's status is 200.
+    pub more: bool,
     pub body_length: u64,
 }
 
@@ -230,20 +237,30 @@ impl Request {
 }
 
 impl Reply {
-    /// The last frame of a worker that cannot serve another script, under the id of its last reply: it has
-    /// not begun with whatever it may have been sent since.
-    pub fn goodbye(id: u64) -> Self {
+    fn bare(id: u64) -> Self {
         Self {
             id,
             status: 200,
             rows_in: 0,
             rows_out: 0,
             fits: true,
-            last: true,
+            last: false,
             pure: false,
             impure: false,
+            more: false,
             body_length: 0,
         }
+    }
+
+    /// The last frame of a worker that cannot serve another script, under the id of its last reply: it has
+    /// not begun with whatever it may have been sent since.
+    pub fn goodbye(id: u64) -> Self {
+        Self { last: true, ..Self::bare(id) }
+    }
+
+    /// The header of a part of the answer to a request.
+    pub fn part(id: u64, body_length: u64) -> Self {
+        Self { more: true, body_length, ..Self::bare(id) }
     }
 
     pub fn encode(&self) -> [u8; HEADER] {
@@ -258,6 +275,7 @@ impl Reply {
         header[33] = u8::from(self.last);
         header[34] = u8::from(self.pure);
         header[35] = u8::from(self.impure);
+        header[36] = u8::from(self.more);
         header
     }
 
@@ -278,6 +296,7 @@ impl Reply {
             last: header[33] != 0,
             pure: header[34] != 0,
             impure: header[35] != 0,
+            more: header[36] != 0,
             body_length: number64(header, 16),
         })
     }
@@ -314,8 +333,8 @@ mod tests {
     }
 
     fn replies() -> impl Strategy<Value = Reply> {
-        (200u16..600, any::<(u64, u32, u32, u64, bool, bool, bool, bool)>()).prop_map(
-            |(status, (id, rows_in, rows_out, body_length, fits, last, pure, impure))| Reply {
+        (200u16..600, any::<(u64, u32, u32, u64, [bool; 5])>()).prop_map(
+            |(status, (id, rows_in, rows_out, body_length, [fits, last, pure, impure, more]))| Reply {
                 id,
                 status,
                 rows_in,
@@ -324,6 +343,7 @@ mod tests {
                 last,
                 pure,
                 impure,
+                more,
                 body_length,
             },
         )

@@ -9,6 +9,7 @@ mod frames;
 mod limits;
 
 use std::io::{self, Write as _};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -18,10 +19,11 @@ use anyhow::{Context as _, bail};
 use confine::Prepared;
 pub(crate) use confine::hide_memory;
 use eager::Eager;
-use frames::{FIRST_READ, read_frame, write_alone, write_frame};
+use frames::{FIRST_READ, read_frame, read_more, write_alone, write_frame, write_part};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Pid;
 
-use crate::python::{Aftermath, Interpreter, Outcome, Surroundings, Wanted};
+use crate::python::{Aftermath, Asked, Interpreter, Outcome, Surroundings, Wanted};
 use crate::temporary::{self, Look};
 use crate::wire::{self, Hello, Reply, Request, Setup, Task};
 
@@ -129,19 +131,23 @@ fn serve(
         let Some(request) = read_frame(stream, &mut buffer, &mut ahead)? else { return Ok(()) };
         stay_awake = request.stay_awake;
         let reply = |outcome: Outcome, body: &[u8]| {
-            if rustix::process::getpid() != this {
-                // A copy that the script made of its process has no business on the wire.
-                std::process::exit(0);
-            }
+            leave_if_not(this);
             write_frame(stream, &mut held, !ahead.is_empty(), request.id, outcome, body)
         };
         let start = wire::HEADER + request.name_length as usize;
         let aftermath = match request.task {
             Task::Evaluate => {
                 let Request { generation, only_if_pure, .. } = request;
+                let length = usize::try_from(request.body_length)?;
+                let asked = Asked { start, length, generation, only_if_pure };
+                let mut read = |room: &mut [MaybeUninit<u8>]| read_more(stream, room);
                 let confess = || confess(stream, request.id);
+                let part = |body: &[u8]| {
+                    leave_if_not(this);
+                    write_part(stream, request.id, body).is_ok()
+                };
                 let (replied, aftermath) =
-                    interpreter.evaluate(&mut buffer, start, generation, only_if_pure, confess, reply);
+                    interpreter.evaluate(&mut buffer, &asked, &mut read, confess, part, reply);
                 replied?;
                 aftermath
             }
@@ -239,6 +245,13 @@ fn leave_the_server() -> io::Result<()> {
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     rustix::thread::set_name(c"tabpy-worker")?;
     Ok(())
+}
+
+/// Ends a copy that the script made of its process: it has no business on the wire.
+fn leave_if_not(this: Pid) {
+    if rustix::process::getpid() != this {
+        std::process::exit(0);
+    }
 }
 
 /// Tells the front that a script which may do anything is about to, and whether it has heard.

@@ -16,6 +16,7 @@ use futures_util::{FutureExt as _, Stream, StreamExt as _};
 
 use super::Service;
 use super::bodies::{Bodies, SMALL, Share};
+use super::early::{Early, Pace, STALL};
 use crate::failure::Failure;
 use crate::large_pages;
 
@@ -35,9 +36,20 @@ const FOR_A_MEGABYTE: Duration = Duration::from_secs(4);
 /// Reads the body; `limit` in bytes.
 pub(super) async fn read(
     request: &HttpRequest,
+    payload: Payload,
+    limit: usize,
+    gzip: bool,
+) -> Result<Bytes, Failure> {
+    read_early(request, payload, limit, gzip, None).await
+}
+
+/// The same for a body that may go to a worker while it comes.
+pub(super) async fn read_early(
+    request: &HttpRequest,
     mut payload: Payload,
     limit: usize,
     gzip: bool,
+    early: Option<&mut Early<'_>>,
 ) -> Result<Bytes, Failure> {
     let announced = request
         .headers()
@@ -65,7 +77,8 @@ pub(super) async fn read(
     let Some(service) = request.app_data::<Data<Service>>() else {
         return Err(Failure::new(500, "The server does not know its own settings."));
     };
-    let body = gather(&mut payload, limit, announced, &service.bodies).await?;
+    let early = early.filter(|_| !inflated);
+    let body = gather(&mut payload, limit, announced, &service.bodies, early).await?;
     if !inflated {
         return Ok(body);
     }
@@ -120,6 +133,7 @@ async fn gather<S>(
     limit: usize,
     announced: Option<usize>,
     bodies: &Arc<Bodies>,
+    early: Option<&mut Early<'_>>,
 ) -> Result<Bytes, Failure>
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
@@ -140,7 +154,8 @@ where
         return Err(Box::pin(over(body, first.len(), limit)).await);
     }
     let Some(second) = next(body).await? else { return Ok(share.hold(first)) };
-    Box::pin(gather_parts(body, limit, share, first, second)).await
+    let pace = Pace::new(early, announced);
+    Box::pin(gather_parts(body, limit, share, pace, [first, second])).await
 }
 
 /// The same for a body that comes in several parts, of which two have come.
@@ -148,8 +163,8 @@ async fn gather_parts<S>(
     body: &mut S,
     limit: usize,
     mut share: Share,
-    first: Bytes,
-    second: Bytes,
+    mut pace: Pace<'_, '_>,
+    [first, second]: [Bytes; 2],
 ) -> Result<Bytes, Failure>
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
@@ -179,11 +194,23 @@ where
             whole.reserve(more - whole.len());
             large_pages::prefer(whole.spare_capacity_mut());
         }
-        if Instant::now() > until {
+        let now = Instant::now();
+        if now > until {
             return Err(late());
         }
         whole.extend_from_slice(&bytes);
-        chunk = next(body).await?;
+        pace.goes_on(&whole, now);
+        chunk = if pace.is_waited_for() {
+            match tokio::time::timeout(STALL, next(body)).await {
+                Ok(chunk) => chunk?,
+                Err(_) => {
+                    pace.stop();
+                    next(body).await?
+                }
+            }
+        } else {
+            next(body).await?
+        };
     }
     Ok(share.hold(whole.freeze()))
 }

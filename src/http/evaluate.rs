@@ -7,12 +7,13 @@ use actix_web::{HttpMessage as _, HttpRequest, web};
 use bytes::Bytes;
 
 use super::answer::Refusal;
+use super::early::Early;
 use super::openapi::schema::{BodyRefused, ErrorBody, Evaluate};
 use super::service::Service;
 use super::{Handled, answer, body, client, details};
 use crate::config::Timeout;
 use crate::failure::Failure;
-use crate::pool::{Answer, Body, Job, Trouble};
+use crate::pool::{Answer, Body, Feed, Job, Trouble};
 use crate::telemetry::{Record, Rows, What, Work};
 use crate::wire::Task;
 
@@ -23,6 +24,8 @@ pub(super) struct Call {
     pub(super) name: Box<str>,
     pub(super) version: u32,
     pub(super) body: Bytes,
+    /// The worker that has read some of the body, if one has.
+    pub(super) feed: Option<Box<Feed>>,
     /// Whether what is printed is told with the answer.
     pub(super) wants_output: bool,
     /// Whether it may go to a worker together with others; see [`super::light`].
@@ -43,7 +46,10 @@ pub(super) async fn evaluate(
     payload: web::Payload,
     service: web::Data<Service>,
 ) -> Handled {
-    let body = body::read(&request, payload, service.max_request_bytes, service.gzip).await?;
+    let mut early = Early::new(&service);
+    let may_go_early = service.evaluate_enabled.then_some(&mut early);
+    let body =
+        body::read_early(&request, payload, service.max_request_bytes, service.gzip, may_go_early).await?;
     if !service.evaluate_enabled {
         let message = "Ad-hoc scripts have been disabled on this analytics extension, please contact your \
                        administrator.";
@@ -57,6 +63,7 @@ pub(super) async fn evaluate(
         name: Box::default(),
         version: 0,
         body,
+        feed: early.into_feed(),
         wants_output: wants_details,
         light,
     };
@@ -106,6 +113,7 @@ pub(super) async fn work(
         version,
         generation,
         body: std::mem::take(&mut call.body),
+        feed: call.feed.take(),
         asked,
         deadline,
         wants_output,

@@ -51,6 +51,7 @@ pub(super) async fn query(
         name: name.as_str().into(),
         version,
         body,
+        feed: None,
         wants_output: false,
         light: false,
     };

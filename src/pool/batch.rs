@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::exchange::{FIRST_READ, Lost, length};
+use super::exchange::Lost;
 use super::lease::Lease;
 use super::process::Worker;
+use super::reply::{FIRST_READ, length};
 use super::shared::Shared;
 use super::waiter::{Turn, Waiter};
 use super::{Answer, Begun, Body, Limits};
@@ -74,7 +75,7 @@ async fn send(lease: &mut Lease, limits: &Limits, waiters: &VecDeque<Waiter>) ->
         ids.push(id);
     }
     let (wire, _) = worker.at_rest(limits)?;
-    wire.write_all(&mut [io::IoSlice::new(&message)]).await.map_err(|_| Lost::BeforeItBegan)?;
+    wire.write_all(&mut [io::IoSlice::new(&message)], &mut 0).await.map_err(|_| Lost::BeforeItBegan)?;
     Ok(ids)
 }
 

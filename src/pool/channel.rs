@@ -43,33 +43,47 @@ impl Wire {
         read.map_or(outcome, Ok)
     }
 
-    pub(super) async fn write_all(&self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
-        IoSlice::advance_slices(&mut slices, 0);
-        while !slices.is_empty() {
-            match self.0.get_ref().write_vectored(slices) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(written) => IoSlice::advance_slices(&mut slices, written),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    return self.write_as_there_is_room(slices).await;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+    /// Writes what is left of the slices behind the bytes that are `written` already.
+    pub(super) async fn write_all(
+        &self,
+        mut slices: &mut [IoSlice<'_>],
+        written: &mut usize,
+    ) -> io::Result<()> {
+        IoSlice::advance_slices(&mut slices, *written);
+        self.write_now(&mut slices, written)?;
+        if slices.is_empty() {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    async fn write_as_there_is_room(&self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
         let stream = watch(self.0.get_ref().try_clone()?, Interest::WRITABLE)?;
         while !slices.is_empty() {
             let mut room = stream.writable().await?;
             match room.try_io(|stream| stream.get_ref().write_vectored(slices)) {
                 Ok(Ok(0)) => return Err(ErrorKind::WriteZero.into()),
-                Ok(Ok(written)) => IoSlice::advance_slices(&mut slices, written),
+                Ok(Ok(more)) => {
+                    *written += more;
+                    IoSlice::advance_slices(&mut slices, more);
+                }
                 Ok(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
                 Ok(Err(error)) => return Err(error),
                 // There was none after all.
                 Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes as much as there is room for.
+    pub(super) fn write_now(&self, slices: &mut &mut [IoSlice<'_>], written: &mut usize) -> io::Result<()> {
+        while !slices.is_empty() {
+            match self.0.get_ref().write_vectored(slices) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(more) => {
+                    *written += more;
+                    IoSlice::advance_slices(slices, more);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())

@@ -7,10 +7,13 @@ use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, timeout_at};
 
-use super::exchange::{Done, Lost};
+use super::exchange::Lost;
 use super::process::Worker;
+use super::reply::Done;
+use super::sending::Sending;
 use super::{Job, Shared};
 use crate::metrics::Ended;
+use crate::wire::{Request, Task};
 
 pub(super) struct Lease {
     /// In a box, since whoever waits for one has room for it.
@@ -44,10 +47,13 @@ impl Lease {
         self.worker.take()
     }
 
-    pub(super) async fn exchange(&mut self, job: &mut Job) -> Result<Done, Lost> {
-        self.begin();
+    /// Has the worker do a job, of which it may have been sent something already.
+    pub(super) async fn exchange(&mut self, job: &mut Job, begun: Option<Sending>) -> Result<Done, Lost> {
+        if begun.is_none() {
+            self.begin();
+        }
         let Some(worker) = self.worker.as_mut() else { return Err(Lost::BeforeItBegan) };
-        let done = match worker.exchange(job, &self.shared.start.limits, self.stay_awake).await {
+        let done = match worker.exchange(job, begun, &self.shared.start.limits, self.stay_awake).await {
             Ok(done) => done,
             Err(lost) => {
                 self.lose(&lost);
@@ -58,6 +64,19 @@ impl Lease {
             self.end();
         }
         Ok(done)
+    }
+
+    /// Makes ready to send a body of so many bytes that is still coming, for an evaluation. None, if the worker is
+    /// of no use.
+    pub(super) fn send_early(&mut self, length: usize, generation: u64) -> Option<Sending> {
+        self.begin();
+        let (limits, stay_awake) = (&self.shared.start.limits, self.stay_awake);
+        let begun = self.worker.as_mut()?.begin(limits, |id| Request {
+            generation,
+            stay_awake,
+            ..Request::plain(Task::Evaluate, id, length as u64)
+        });
+        begun.inspect_err(|lost| self.lose(lost)).ok()
     }
 
     /// Something begins, and the worker ends with it if that does not come to its end.

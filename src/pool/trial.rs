@@ -7,8 +7,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::exchange::{Done, Lost};
+use super::exchange::Lost;
 use super::process::Worker;
+use super::reply::Done;
 use super::{Job, Pool, of_function, starter};
 use crate::catalogue::{NotLoaded, Trial, Tried};
 use crate::wire::Task;
@@ -31,13 +32,14 @@ impl Pool {
             version: 0,
             generation: 0,
             body: Bytes::from(body),
+            feed: None,
             asked,
             deadline,
             wants_output: false,
             light: false,
         };
         worker.next_turn();
-        match tokio::time::timeout_at(deadline.into(), worker.exchange(&mut job, limits, false)).await {
+        match tokio::time::timeout_at(deadline.into(), worker.exchange(&mut job, None, limits, false)).await {
             Ok(Ok(Done { reply, body, .. })) => read(reply.status, &body),
             Ok(Err(Lost::Garbled)) => Err(not_loaded(of_function(super::GARBLED))),
             Ok(Err(_)) => Err(not_loaded(of_function(&worker.how_it_ended().await))),

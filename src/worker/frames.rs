@@ -1,13 +1,14 @@
 //! Requests as they come and replies as they go; where several come at once, they go so, too.
 
 use std::io::{self, Write as _};
+use std::mem::MaybeUninit;
 use std::os::unix::net::UnixStream;
 
 use anyhow::bail;
 
 use crate::large_pages;
 use crate::python::Outcome;
-use crate::wire::{self, Reply, Request};
+use crate::wire::{self, Reply, Request, Task};
 
 /// What a tiny request needs in one read: header, script and data.
 pub(super) const FIRST_READ: usize = 64 << 10;
@@ -15,8 +16,11 @@ pub(super) const FIRST_READ: usize = 64 << 10;
 /// Replies that go out together, in bytes.
 const MOST_HELD: usize = 64 << 10;
 
-/// Reads one whole frame, header included, into `buffer`, which begins with what came `ahead`; and leaves there what
-/// has come of the next one. `None` when the front has gone.
+/// A body that is longer than this is parsed while it comes.
+const LONG: usize = 1 << 20;
+
+/// Reads one frame, header included, into `buffer`, which begins with what came `ahead`; and leaves there what
+/// has come of the next one. It is whole, unless it is to be parsed while it comes. `None` when the front has gone.
 pub(super) fn read_frame(
     stream: &UnixStream,
     buffer: &mut Vec<u8>,
@@ -40,7 +44,9 @@ pub(super) fn read_frame(
     if buffer.len() < whole {
         buffer.reserve_exact(whole - buffer.len());
         large_pages::prefer(buffer.spare_capacity_mut());
-        read_until(stream, buffer, whole)?;
+        if request.task != Task::Evaluate || request.only_if_pure || whole < LONG {
+            read_until(stream, buffer, whole)?;
+        }
     }
     if buffer.len() > whole {
         // Where a script may do anything, the front never sends the next request before it has the answer.
@@ -66,6 +72,17 @@ fn read_until(stream: &UnixStream, buffer: &mut Vec<u8>, length: usize) -> anyho
     Ok(true)
 }
 
+/// Reads some more of a body that is not whole yet. None, if there is no more.
+pub(super) fn read_more(stream: &UnixStream, room: &mut [MaybeUninit<u8>]) -> Option<usize> {
+    loop {
+        match rustix::io::read(stream, &mut *room) {
+            Ok((read, _)) => return Some(read.len()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
 /// Writes a reply that stands alone.
 pub(super) fn write_alone(stream: &UnixStream, id: u64, outcome: Outcome, body: &[u8]) -> anyhow::Result<()> {
     write_frame(stream, &mut Vec::new(), false, id, outcome, body)
@@ -73,7 +90,7 @@ pub(super) fn write_alone(stream: &UnixStream, id: u64, outcome: Outcome, body: 
 
 /// Writes a reply, together with those that are `held`; or holds it as well, if it may wait for the next ones.
 pub(super) fn write_frame(
-    mut stream: &UnixStream,
+    stream: &UnixStream,
     held: &mut Vec<u8>,
     may_wait: bool,
     id: u64,
@@ -90,6 +107,7 @@ pub(super) fn write_frame(
         last: outcome.last,
         pure: outcome.pure,
         impure: outcome.declined,
+        more: false,
         body_length: body.len() as u64,
     }
     .encode();
@@ -98,9 +116,19 @@ pub(super) fn write_frame(
         held.extend_from_slice(body);
         return Ok(());
     }
-    // All in one write, or in as few as the socket's buffer allows.
-    let mut slices = [io::IoSlice::new(held), io::IoSlice::new(&header), io::IoSlice::new(body)];
-    let mut rest = &mut slices[..];
+    write_all(stream, &mut [io::IoSlice::new(held), io::IoSlice::new(&header), io::IoSlice::new(body)])?;
+    held.clear();
+    Ok(())
+}
+
+/// Writes a part of an answer that is not whole yet.
+pub(super) fn write_part(stream: &UnixStream, id: u64, body: &[u8]) -> anyhow::Result<()> {
+    let header = Reply::part(id, body.len() as u64).encode();
+    write_all(stream, &mut [io::IoSlice::new(&header), io::IoSlice::new(body)])
+}
+
+/// All in one write, or in as few as the socket's buffer allows.
+fn write_all(mut stream: &UnixStream, mut rest: &mut [io::IoSlice<'_>]) -> anyhow::Result<()> {
     io::IoSlice::advance_slices(&mut rest, 0);
     while !rest.is_empty() {
         match stream.write_vectored(rest) {
@@ -110,6 +138,5 @@ pub(super) fn write_frame(
             Err(error) => return Err(error.into()),
         }
     }
-    held.clear();
     Ok(())
 }

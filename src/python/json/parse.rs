@@ -18,6 +18,8 @@ use pyo3::prelude::*;
 use cache::Cache;
 use items::Items;
 
+use super::coming::Coming;
+
 /// Deeper input is left to Python, whose own limit then holds.
 const MAX_DEPTH: usize = 200;
 
@@ -31,27 +33,59 @@ pub(super) struct Unfit;
 /// A new reference, which whoever holds it must give away or drop.
 type Owned = *mut ffi::PyObject;
 
+/// So much of what has come is left unread until more has come: what most elements are shorter than. One that is
+/// longer looks broken off, and so the document unfit.
+const MARGIN: usize = 64 << 10;
+
 pub(super) fn document<'py>(py: Python<'py>, input: &[u8]) -> Result<Bound<'py, PyAny>, Unfit> {
+    parse(py, input, input.len(), None)
+}
+
+/// The same of a document that is still coming, and is `Unfit` as well if it is laid out unlike a table.
+pub(super) fn coming_document<'py>(
+    py: Python<'py>,
+    coming: &mut Coming<'_>,
+) -> Result<Bound<'py, PyAny>, Unfit> {
+    coming.wait_for(2 * MARGIN);
+    parse(py, coming.bytes(), coming.length(), Some(coming))
+}
+
+fn parse<'a, 'py>(
+    py: Python<'py>,
+    input: &'a [u8],
+    length: usize,
+    coming: Option<&mut Coming<'a>>,
+) -> Result<Bound<'py, PyAny>, Unfit> {
     let mut parser = Parser {
         input,
+        coming,
+        length,
+        enough: 0,
         at: 0,
         pending: Pending(Vec::new()),
         units: [0; text::UNITS],
         characters: Vec::new(),
-        keys: Cache::for_input(input.len()),
-        texts: Cache::for_input(input.len()),
+        keys: Cache::for_input(length),
+        texts: Cache::for_input(length),
         py,
     };
+    parser.wait_for(0);
     parser.skip_whitespace();
     let value = parser.value(0)?;
     // SAFETY: `value` is a new reference that nothing else owns.
     let value = unsafe { Bound::from_owned_ptr(py, value) };
+    parser.wait_for(length);
     parser.skip_whitespace();
-    if parser.at == input.len() { Ok(value) } else { Err(Unfit) }
+    if parser.at == length { Ok(value) } else { Err(Unfit) }
 }
 
-struct Parser<'a, 'py> {
+struct Parser<'a, 'b, 'py> {
+    /// What there is of the document, where the rest comes from, and how long it is altogether.
     input: &'a [u8],
+    coming: Option<&'b mut Coming<'a>>,
+    length: usize,
+    /// Up to here, the next element is there.
+    enough: usize,
     at: usize,
     /// Elements of the lists that are open, keys and objects that wait for their values.
     pending: Pending,
@@ -77,7 +111,7 @@ impl Drop for Pending {
     }
 }
 
-impl Parser<'_, '_> {
+impl Parser<'_, '_, '_> {
     fn peek(&self) -> Option<u8> {
         self.input.get(self.at).copied()
     }
@@ -163,7 +197,7 @@ impl Parser<'_, '_> {
     /// The rest of a list that began at `start` and whose elements so far stand above `first`.
     fn long_list(&mut self, depth: usize, first: usize, start: usize) -> Result<Owned, Unfit> {
         // If the others are as long as these; a little more, since a sample is only that.
-        let rest = (self.input.len() - self.at).saturating_mul(LONG) / (self.at - start);
+        let rest = (self.length - self.at).saturating_mul(LONG) / (self.at - start);
         let mut items = Items::with_room(&mut self.pending.0, first, LONG + rest + rest / 16).ok_or(Unfit)?;
         loop {
             let item = match self.peek() {
@@ -233,6 +267,9 @@ impl Parser<'_, '_> {
         match self.peek() {
             Some(b',') => {
                 self.at += 1;
+                if self.at > self.enough {
+                    self.wait_for(self.at + 2 * MARGIN);
+                }
                 self.skip_whitespace();
                 Ok(false)
             }
@@ -242,6 +279,17 @@ impl Parser<'_, '_> {
             }
             _ => Err(Unfit),
         }
+    }
+
+    /// Waits until so much of the document is there, or all. What never comes is found missing.
+    #[cold]
+    fn wait_for(&mut self, length: usize) {
+        if let Some(coming) = &mut self.coming {
+            coming.wait_for(length);
+            self.input = coming.bytes();
+        }
+        let whole = self.input.len() == self.length;
+        self.enough = if whole { usize::MAX } else { self.input.len().saturating_sub(MARGIN) };
     }
 
     /// What CPython made, or `Unfit` if it could not.

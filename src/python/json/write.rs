@@ -16,7 +16,7 @@ mod other;
 mod pandas;
 mod text;
 
-use pyo3::exceptions::{PyRecursionError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyBrokenPipeError, PyRecursionError, PyRuntimeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
@@ -36,15 +36,31 @@ const WORTH_FORESEEING: usize = 256 << 10;
 
 type Outcome = Result<(), WriteError>;
 
-pub(super) fn document(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, limit: usize) -> Outcome {
-    let mut writer = Writer { out, limit, open: Vec::new(), known: None, py: value.py() };
+/// Where parts of an answer go, and how long they are at least.
+pub struct Parts<'a> {
+    pub length: usize,
+    /// Says whether it has taken the part.
+    pub take: &'a mut dyn FnMut(&[u8]) -> bool,
+}
+
+pub(super) fn document<'a>(
+    value: &Bound<'_, PyAny>,
+    out: &'a mut Vec<u8>,
+    parts: Option<Parts<'a>>,
+    limit: usize,
+) -> Outcome {
+    let mut writer = Writer { out, parts, limit, full: 0, open: Vec::new(), known: None, py: value.py() };
+    writer.full = writer.fullness();
     writer.item(value.as_ptr())?;
     writer.check_limit()
 }
 
 struct Writer<'a, 'py> {
     out: &'a mut Vec<u8>,
+    parts: Option<Parts<'a>>,
+    /// What `out` may still come to, and from where on it is looked at.
     limit: usize,
+    full: usize,
     /// The containers that are being written, outermost first; each is kept alive by its caller.
     open: Vec<*mut ffi::PyObject>,
     known: Option<Known<'py>>,
@@ -125,6 +141,9 @@ impl<'py> Writer<'_, 'py> {
 
     #[cold]
     fn make_room(&mut self, start: usize, count: usize) {
+        if self.parts.is_some() {
+            return;
+        }
         let each = (self.out.len() - start).div_ceil(SAMPLE);
         let rest = each.saturating_mul(count.saturating_sub(SAMPLE));
         // A little more, since a sample is only that; and never more than may be written.
@@ -221,7 +240,35 @@ impl<'py> Writer<'_, 'py> {
     }
 
     #[inline]
-    fn check_limit(&self) -> Outcome {
-        if self.out.len() > self.limit { Err(WriteError::TooLarge) } else { Ok(()) }
+    fn check_limit(&mut self) -> Outcome {
+        if self.out.len() > self.full { self.hand_out() } else { Ok(()) }
+    }
+
+    /// How much is in `out` when a part is to go, or when it is too much.
+    fn fullness(&self) -> usize {
+        self.parts.as_ref().map_or(self.limit, |parts| parts.length.min(self.limit))
+    }
+
+    #[cold]
+    fn hand_out(&mut self) -> Outcome {
+        self.limit = self.limit.checked_sub(self.out.len()).ok_or(WriteError::TooLarge)?;
+        let Some(parts) = &mut self.parts else { return Err(WriteError::TooLarge) };
+        if !(parts.take)(self.out) {
+            return Err(PyBrokenPipeError::new_err("nobody takes the answer").into());
+        }
+        self.out.clear();
+        self.full = self.fullness();
+        Ok(())
+    }
+
+    /// What is written meanwhile, which is no part of the answer yet.
+    fn apart(&mut self, write: impl FnOnce(&mut Self) -> Outcome) -> Result<Vec<u8>, WriteError> {
+        let parts = self.parts.take();
+        self.full = self.fullness();
+        let start = self.out.len();
+        let outcome = write(self);
+        self.parts = parts;
+        self.full = self.fullness();
+        outcome.map(|()| self.out.split_off(start))
     }
 }

@@ -13,7 +13,7 @@ use super::{Owned, Parser, Unfit, decimal};
 /// So many decimal digits always fit an i64, and a u64.
 const SAFE_DIGITS: usize = 18;
 
-impl Parser<'_, '_> {
+impl Parser<'_, '_, '_> {
     #[inline(always)]
     pub(super) fn number(&mut self) -> Result<Owned, Unfit> {
         let negative = self.peek() == Some(b'-');

@@ -10,7 +10,7 @@ use crate::python::json::short;
 /// A text of fewer characters has its escapes read in one go.
 pub(super) const UNITS: usize = 256;
 
-impl Parser<'_, '_> {
+impl Parser<'_, '_, '_> {
     /// Reads a text whose opening quote is next.
     #[inline]
     pub(super) fn text(&mut self, is_key: bool) -> Result<Owned, Unfit> {

@@ -53,10 +53,8 @@ impl<'py> Writer<'_, 'py> {
         let known = self.known();
         if known.datetime64.has(value) || known.timedelta64.has(value) {
             let array = py.import("numpy")?.call_method1("asarray", (value,))?;
-            let start = self.out.len();
-            self.array(&array)?;
             // The text is wanted as an object, since it may become a key.
-            let written = self.out.split_off(start);
+            let written = self.apart(|writer| writer.array(&array))?;
             return Ok(crate::python::json::parse(py, &written)?);
         }
         let plain = value.call_method0(intern!(py, "item"))?;

@@ -59,11 +59,10 @@ impl<'py> Writer<'_, 'py> {
 
     /// Each category is written once and copied by its code; the code of a missing value is -1.
     fn categorical(&mut self, array: &Bound<'py, PyAny>) -> Outcome {
-        let start = self.out.len();
         let mut categories = Vec::new();
         for category in array.getattr(intern!(self.py, "categories"))?.try_iter()? {
-            self.value(&category?)?;
-            categories.push(self.out.split_off(start));
+            let category = category?;
+            categories.push(self.apart(|writer| writer.value(&category))?);
         }
         let codes = array.getattr(intern!(self.py, "codes"))?.call_method0(intern!(self.py, "tolist"))?;
         self.out.push(b'[');

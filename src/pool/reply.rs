@@ -1,0 +1,158 @@
+//! What a worker sends back: its reply, and before it the parts of a long answer that is still being written.
+//! Nobody knows before the reply comes whether they count, so they wait here.
+
+use std::io::{self, ErrorKind};
+
+use bytes::Bytes;
+use tokio::net::unix::pipe;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::channel::Wire;
+use super::output::Printed;
+use crate::heap;
+use crate::wire::{self, Reply};
+
+/// Enough for the reply to a tiny request, header included.
+pub(super) const FIRST_READ: usize = 4096;
+
+/// Error bodies may be longer than the answer that was allowed.
+const ERROR_ALLOWANCE: usize = 8 << 20;
+
+/// A longer answer is passed on before it is whole.
+const LONG: usize = 256 << 10;
+
+pub(super) struct Done {
+    pub(super) reply: Reply,
+    /// What came before the reply.
+    pub(super) parts: Parts,
+    /// What has come of the answer since.
+    pub(super) body: Bytes,
+    /// How much is still to come.
+    pub(super) missing: usize,
+    /// No other script should meet the worker: it said so, or more came than the reply.
+    pub(super) spoilt: bool,
+    /// What was printed, if that was wanted.
+    pub(super) output: Option<String>,
+    /// The worker has said that it runs a script that is not pure, for the first time.
+    pub(super) confessed: bool,
+}
+
+/// Parts of an answer.
+#[derive(Default)]
+pub(super) struct Parts {
+    parts: Vec<Bytes>,
+    length: usize,
+}
+
+impl Parts {
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Passes them on, to whoever is still there.
+    pub(super) fn pass_on(self, to: &UnboundedSender<Bytes>) {
+        for part in self.parts {
+            let _ = to.send(part);
+        }
+    }
+
+    fn push(&mut self, part: Bytes) {
+        self.length += part.len();
+        self.parts.push(part);
+    }
+}
+
+/// Where a reply comes from.
+pub(super) struct Coming<'a> {
+    pub(super) wire: &'a Wire,
+    pub(super) output: &'a pipe::Receiver,
+    pub(super) printed: &'a mut Printed,
+    pub(super) max_response_bytes: usize,
+    /// The id under which a long answer may come in parts, and stay unread where its end is not needed yet.
+    pub(super) in_parts: Option<u64>,
+}
+
+impl Coming<'_> {
+    /// The reply, or `None` when what came is no reply.
+    pub(super) async fn reply(&mut self) -> io::Result<Option<Done>> {
+        let mut parts = Parts::default();
+        let mut received = Vec::with_capacity(FIRST_READ);
+        let mut confessed = false;
+        loop {
+            self.read_to(&mut received, wire::HEADER).await?;
+            let Some(Ok(reply)) = received.first_chunk().map(Reply::decode) else { return Ok(None) };
+            if reply.impure {
+                confessed = true;
+                received.drain(..wire::HEADER);
+                continue;
+            }
+            let so_far = parts.length;
+            let Some(length) = length(&reply, self.max_response_bytes.saturating_sub(so_far)) else {
+                return Ok(None);
+            };
+            let whole = wire::HEADER + length;
+            if reply.more {
+                // Many short ones would take more memory than they hold.
+                if self.in_parts != Some(reply.id) || length < wire::PART {
+                    return Ok(None);
+                }
+                self.read_to(&mut received, whole).await?;
+                let mut next = Vec::with_capacity(wire::PIECE);
+                next.extend_from_slice(&received[whole..]);
+                parts.push(Bytes::from(std::mem::replace(&mut received, next)).slice(wire::HEADER..whole));
+                continue;
+            }
+            if reply.status != 200 {
+                heap::freed(std::mem::take(&mut parts).length);
+            }
+            let may_wait = self.in_parts.is_some() && reply.status == 200 && length > LONG;
+            if !may_wait {
+                self.read_to(&mut received, whole).await?;
+            }
+            let spoilt = reply.last || received.len() > whole;
+            let end = received.len().min(whole);
+            let body = Bytes::from(received).slice(wire::HEADER..end);
+            return Ok(Some(Done {
+                reply,
+                parts,
+                body,
+                missing: whole - end,
+                spoilt,
+                output: None,
+                confessed,
+            }));
+        }
+    }
+
+    /// Reads until so many bytes are there, or more.
+    async fn read_to(&mut self, received: &mut Vec<u8>, length: usize) -> io::Result<()> {
+        received.reserve(length.saturating_sub(received.len()));
+        while received.len() < length {
+            match self.wire.try_read(received) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.more().await?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until more may have come, and logs what is printed meanwhile.
+    async fn more(&mut self) -> io::Result<()> {
+        tokio::select! {
+            ready = self.wire.readable() => ready,
+            ready = self.output.readable(), if self.printed.is_open() => {
+                ready?;
+                self.printed.drain(self.output);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Bytes of a reply's body, where they are no more than a worker may send.
+pub(super) fn length(reply: &Reply, max_response_bytes: usize) -> Option<usize> {
+    let most = max_response_bytes.saturating_add(ERROR_ALLOWANCE);
+    usize::try_from(reply.body_length).ok().filter(|length| *length <= most)
+}

@@ -1,0 +1,41 @@
+//! A request on its way to a worker. The body may still be coming itself: what there is of it goes as far as the
+//! worker takes it, and the rest when it is whole.
+
+use std::io::{self, IoSlice};
+
+use super::channel::Wire;
+use crate::wire::{HEADER, Request};
+
+pub(super) struct Sending {
+    pub(super) id: u64,
+    /// The id of the worker's request before.
+    pub(super) last: u64,
+    header: [u8; HEADER],
+    /// Bytes that are sent.
+    sent: usize,
+}
+
+impl Sending {
+    /// Nothing is sent yet.
+    pub(super) fn new(request: &Request, last: u64) -> Self {
+        Self { id: request.id, last, header: request.encode(), sent: 0 }
+    }
+
+    pub(super) fn sent(&self) -> usize {
+        self.sent
+    }
+
+    /// Sends as much as the worker takes now of what there is of a body.
+    pub(super) fn offer(&mut self, wire: &Wire, beginning: &[u8]) -> io::Result<()> {
+        let mut slices = [IoSlice::new(&self.header), IoSlice::new(beginning)];
+        let mut slices = &mut slices[..];
+        IoSlice::advance_slices(&mut slices, self.sent);
+        wire.write_now(&mut slices, &mut self.sent)
+    }
+
+    /// Sends what is left.
+    pub(super) async fn finish(&mut self, wire: &Wire, name: &str, body: &[u8]) -> io::Result<()> {
+        let mut slices = [IoSlice::new(&self.header), IoSlice::new(name.as_bytes()), IoSlice::new(body)];
+        wire.write_all(&mut slices, &mut self.sent).await
+    }
+}

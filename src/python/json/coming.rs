@@ -1,0 +1,94 @@
+//! A body that is parsed while its rest still comes: the memory for all of it is there, the beginning of it is
+//! filled, and what comes is put behind that.
+#![expect(unsafe_code, reason = "the beginning of a buffer is read while its end is being filled")]
+
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+
+/// Puts some more of a body at the beginning of the room, and says how many bytes; waits where none are there yet.
+/// None, or nothing, if no more will come.
+pub type Read<'a> = dyn FnMut(&mut [MaybeUninit<u8>]) -> Option<usize> + 'a;
+
+pub struct Coming<'a> {
+    /// Of memory for `whole` bytes, of which `come` are filled.
+    start: *mut u8,
+    come: usize,
+    whole: usize,
+    read: &'a mut Read<'a>,
+    buffer: PhantomData<&'a mut [u8]>,
+}
+
+impl<'a> Coming<'a> {
+    /// A body of so many bytes, of which the buffer holds the beginning from `start` on. What comes is behind the end
+    /// of the buffer as it knows it.
+    pub fn new(buffer: &'a mut Vec<u8>, start: usize, whole: usize, read: &'a mut Read<'a>) -> Self {
+        let come = buffer.len().saturating_sub(start).min(whole);
+        buffer.reserve((start + whole).saturating_sub(buffer.len()));
+        // SAFETY: the buffer holds at least that much, and is moved by nobody as long as it is borrowed here.
+        let start = unsafe { buffer.as_mut_ptr().add(start) };
+        Self { start, come, whole, read, buffer: PhantomData }
+    }
+
+    /// Bytes of the whole body.
+    pub fn length(&self) -> usize {
+        self.whole
+    }
+
+    pub fn is_whole(&self) -> bool {
+        self.come == self.whole
+    }
+
+    /// What has come. It stays what it is while more comes.
+    pub fn bytes(&self) -> &'a [u8] {
+        // SAFETY: these bytes are filled, and lie in a buffer that is borrowed for `'a`; what is written from
+        // here on lies behind them, and through a pointer to all of the buffer.
+        unsafe { std::slice::from_raw_parts(self.start, self.come) }
+    }
+
+    /// Waits until so many bytes have come, or all; false, if they never will.
+    pub fn wait_for(&mut self, bytes: usize) -> bool {
+        while self.come < bytes.min(self.whole) {
+            // SAFETY: the buffer has room for `whole` bytes, and none behind `come` is lent out.
+            let room = unsafe {
+                let behind = self.start.add(self.come).cast::<MaybeUninit<u8>>();
+                std::slice::from_raw_parts_mut(behind, self.whole - self.come)
+            };
+            match (self.read)(room) {
+                Some(read @ 1..) => self.come = (self.come + read).min(self.whole),
+                _ => return false,
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_comes_piece_by_piece_and_what_was_there_stays() {
+        let mut pieces = [&b"cd"[..], b"e", b"fgh"].into_iter();
+        let mut read = |room: &mut [MaybeUninit<u8>]| {
+            let piece = pieces.next()?;
+            room[..piece.len()].write_copy_of_slice(piece);
+            Some(piece.len())
+        };
+        let mut buffer = b"..ab".to_vec();
+        let mut coming = Coming::new(&mut buffer, 2, 8, &mut read);
+        let first = coming.bytes();
+        assert!(coming.wait_for(4) && !coming.is_whole());
+        assert_eq!((first, coming.bytes()), (&b"ab"[..], &b"abcd"[..]));
+        assert!(coming.wait_for(usize::MAX) && coming.is_whole());
+        assert_eq!((first, coming.bytes()), (&b"ab"[..], &b"abcdefgh"[..]));
+    }
+
+    #[test]
+    fn a_body_that_does_not_come_whole_is_no_body() {
+        let mut buffer = b"ab".to_vec();
+        let mut read = |_: &mut [MaybeUninit<u8>]| Some(0);
+        let mut coming = Coming::new(&mut buffer, 0, 3, &mut read);
+        assert!(coming.wait_for(2) && !coming.wait_for(3));
+        assert_eq!(coming.bytes(), b"ab");
+    }
+}
