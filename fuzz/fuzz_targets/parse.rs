@@ -2,6 +2,8 @@
 //! says how the rest is presented: as it is, or so long that the cache of texts is on.
 #![no_main]
 
+use std::mem::MaybeUninit;
+
 use libfuzzer_sys::fuzz_target;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -25,6 +27,11 @@ fuzz_target!(|data: &[u8]| {
             Ok(value) => module.call_method1("describe", (value,)).unwrap().extract().unwrap(),
             Err(error) => reference::described(&error, py),
         };
+        // It may come in pieces, with hardly any margin.
+        let in_pieces = in_pieces(module, &document, usize::from(how / 4));
+        if !(too_deep(&in_pieces) && too_deep(&ours)) {
+            assert_eq!(in_pieces, ours);
+        }
         let theirs: String =
             module.call_method1("loads", (PyBytes::new(py, &document),)).unwrap().extract().unwrap();
         // At which call Python's stack ends, and so the words, depends on who called.
@@ -33,6 +40,23 @@ fuzz_target!(|data: &[u8]| {
         }
     });
 });
+
+fn in_pieces(module: &Bound<'_, PyModule>, document: &[u8], size: usize) -> String {
+    let py = module.py();
+    let mut pieces = document.chunks(size + 1);
+    let mut buffer = pieces.next().unwrap_or_default().to_vec();
+    let mut read = |room: &mut [MaybeUninit<u8>]| {
+        let piece = pieces.next()?;
+        room[..piece.len()].write_copy_of_slice(piece);
+        Some(piece.len())
+    };
+    let mut coming = json::Coming::new(&mut buffer, 0, document.len(), &mut read);
+    coming.margin = size % 8;
+    match json::parse_coming(py, &mut coming) {
+        Ok(value) => module.call_method1("describe", (value,)).unwrap().extract().unwrap(),
+        Err(error) => reference::described(&error, py),
+    }
+}
 
 fn too_deep(outcome: &str) -> bool {
     outcome.starts_with("RecursionError: ")

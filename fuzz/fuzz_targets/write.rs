@@ -29,6 +29,18 @@ fn compare(module: &Bound<'_, PyModule>, value: &Bound<'_, PyAny>, limit: usize)
         Err(WriteError::Python(error)) => reference::described(&error, module.py()),
     };
     assert_eq!(ours, theirs);
+    // The same in parts, which may end anywhere.
+    let (mut parts, mut last) = (Vec::new(), Vec::new());
+    let mut take = |part: &[u8]| {
+        parts.extend_from_slice(part);
+        true
+    };
+    let in_parts = json::Parts { length: limit, take: &mut take };
+    match json::write_in_parts(value, &mut last, in_parts, usize::MAX) {
+        Ok(()) => assert_eq!([parts, last].concat(), theirs.as_bytes()),
+        Err(WriteError::TooLarge) => panic!("there is no limit"),
+        Err(WriteError::Python(error)) => assert_eq!(reference::described(&error, module.py()), theirs),
+    }
     // The same, with hardly any room.
     let mut out = b"before".to_vec();
     match json::write(value, &mut out, limit) {

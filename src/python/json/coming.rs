@@ -9,7 +9,12 @@ use std::mem::MaybeUninit;
 /// None, or nothing, if no more will come.
 pub type Read<'a> = dyn FnMut(&mut [MaybeUninit<u8>]) -> Option<usize> + 'a;
 
+/// What most elements of a document are shorter than.
+const MARGIN: usize = 64 << 10;
+
 pub struct Coming<'a> {
+    /// So much of what has come is left unread until more has come. An element that is longer looks broken off.
+    pub margin: usize,
     /// Of memory for `whole` bytes, of which `come` are filled.
     start: *mut u8,
     come: usize,
@@ -26,7 +31,7 @@ impl<'a> Coming<'a> {
         buffer.reserve((start + whole).saturating_sub(buffer.len()));
         // SAFETY: the buffer holds at least that much, and is moved by nobody as long as it is borrowed here.
         let start = unsafe { buffer.as_mut_ptr().add(start) };
-        Self { start, come, whole, read, buffer: PhantomData }
+        Self { margin: MARGIN, start, come, whole, read, buffer: PhantomData }
     }
 
     /// Bytes of the whole body.

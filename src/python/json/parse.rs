@@ -33,20 +33,15 @@ pub(super) struct Unfit;
 /// A new reference, which whoever holds it must give away or drop.
 type Owned = *mut ffi::PyObject;
 
-/// So much of what has come is left unread until more has come: what most elements are shorter than. One that is
-/// longer looks broken off, and so the document unfit.
-const MARGIN: usize = 64 << 10;
-
 pub(super) fn document<'py>(py: Python<'py>, input: &[u8]) -> Result<Bound<'py, PyAny>, Unfit> {
     parse(py, input, input.len(), None)
 }
 
-/// The same of a document that is still coming, and is `Unfit` as well if it is laid out unlike a table.
+/// The same of a document that is still coming, and is `Unfit` as well if an element is longer than its margin.
 pub(super) fn coming_document<'py>(
     py: Python<'py>,
     coming: &mut Coming<'_>,
 ) -> Result<Bound<'py, PyAny>, Unfit> {
-    coming.wait_for(2 * MARGIN);
     parse(py, coming.bytes(), coming.length(), Some(coming))
 }
 
@@ -69,12 +64,12 @@ fn parse<'a, 'py>(
         texts: Cache::for_input(length),
         py,
     };
-    parser.wait_for(0);
+    parser.look_ahead();
     parser.skip_whitespace();
     let value = parser.value(0)?;
     // SAFETY: `value` is a new reference that nothing else owns.
     let value = unsafe { Bound::from_owned_ptr(py, value) };
-    parser.wait_for(length);
+    parser.wait_for(length, 0);
     parser.skip_whitespace();
     if parser.at == length { Ok(value) } else { Err(Unfit) }
 }
@@ -268,7 +263,7 @@ impl Parser<'_, '_, '_> {
             Some(b',') => {
                 self.at += 1;
                 if self.at > self.enough {
-                    self.wait_for(self.at + 2 * MARGIN);
+                    self.look_ahead();
                 }
                 self.skip_whitespace();
                 Ok(false)
@@ -281,15 +276,21 @@ impl Parser<'_, '_, '_> {
         }
     }
 
-    /// Waits until so much of the document is there, or all. What never comes is found missing.
+    /// Waits until some more of the document is there than the next element's.
     #[cold]
-    fn wait_for(&mut self, length: usize) {
+    fn look_ahead(&mut self) {
+        let margin = self.coming.as_ref().map_or(0, |coming| coming.margin);
+        self.wait_for(self.at + 2 * margin, margin);
+    }
+
+    /// Waits until so much of the document is there, or all. What never comes is found missing.
+    fn wait_for(&mut self, length: usize, margin: usize) {
         if let Some(coming) = &mut self.coming {
             coming.wait_for(length);
             self.input = coming.bytes();
         }
         let whole = self.input.len() == self.length;
-        self.enough = if whole { usize::MAX } else { self.input.len().saturating_sub(MARGIN) };
+        self.enough = if whole { usize::MAX } else { self.input.len().saturating_sub(margin) };
     }
 
     /// What CPython made, or `Unfit` if it could not.

@@ -4,6 +4,7 @@
 mod conversions;
 mod limits;
 mod parsing;
+mod pieces;
 mod writing;
 
 use std::ffi::CString;
