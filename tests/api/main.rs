@@ -12,6 +12,7 @@ mod browser;
 mod command_line;
 mod deadline;
 mod death;
+mod early;
 mod edge;
 mod evaluate;
 mod figures;

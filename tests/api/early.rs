@@ -1,0 +1,120 @@
+//! Large bodies go to a worker while they come, and long answers leave it while they are written. Nobody sees a
+//! difference: neither who sends slowly, nor who gets an error, nor who waits meanwhile.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::{Request, Server};
+
+/// A body of several megabytes whose answer is its number of rows.
+fn large(rows: usize) -> Request {
+    let values: Vec<f64> = (0..rows).map(|row| row as f64 / 7.0).collect();
+    Request::evaluate("return len(_arg1)", &json!({"_arg1": values}))
+}
+
+fn two_workers() -> Server {
+    Server::builder().env("TABPY_WORKERS", 2).env("TABPY_MAX_WORKERS", 2).start().ready()
+}
+
+#[test]
+fn a_body_that_stops_coming_keeps_no_worker() {
+    let server = two_workers();
+    let mut stopped: Vec<_> = (0..4)
+        .map(|_| {
+            let mut connection = server.connect();
+            let bytes = large(400_000).bytes(&connection.host().to_owned());
+            let (most, rest) = bytes.split_at(bytes.len() - 1000);
+            connection.write(most).unwrap();
+            (connection, rest.to_vec())
+        })
+        .collect();
+    for _ in 0..20 {
+        server.still_works();
+        std::thread::sleep(Duration::from_millis(25));
+    }
+    for (connection, rest) in &mut stopped {
+        connection.write(rest).unwrap();
+        connection.read().unwrap().is(200, "400000");
+    }
+}
+
+#[test]
+fn a_client_that_leaves_while_it_sends_costs_nobody_anything() {
+    let server = two_workers();
+    for part in 1..8 {
+        let mut connection = server.connect();
+        let bytes = large(400_000).bytes(&connection.host().to_owned());
+        connection.write(&bytes[..bytes.len() / 8 * part]).unwrap();
+        drop(connection);
+        server.still_works();
+    }
+    server.send(&large(400_000)).is(200, "400000");
+}
+
+#[test]
+fn an_error_far_into_a_body_is_told_as_in_a_small_one() {
+    let server = Server::start().ready();
+    let body = String::from_utf8(large(400_000).bytes("host")).unwrap();
+    let body = &body[body.find("\r\n\r\n").unwrap() + 4..];
+    let rest_of = |text: &str| text.find("], \"").or_else(|| text.find("]}")).unwrap();
+    let end = rest_of(body);
+    for (wrong, complaint, at) in [
+        (" 1", "Expecting ',' delimiter", 1),
+        (", ", "Expecting value", 2),
+        (", \"é", "Unterminated string starting at", 2),
+    ] {
+        let broken = format!("{}{wrong}{}", &body[..end], if at == 1 { &body[end..] } else { "" });
+        let info = server.post("/evaluate", broken).info(500, "Error processing script");
+        let at = end + at;
+        assert_eq!(info, format!("JSONDecodeError : {complaint}: line 1 column {} (char {at})", at + 1));
+        server.still_works();
+    }
+}
+
+#[test]
+fn an_error_far_into_an_answer_is_the_only_answer() {
+    let server = Server::start().ready();
+    let mut connection = server.connect();
+    let mut ask = |script: &str| connection.send(&Request::evaluate(script, &json!({"_arg1": [1, 2]})));
+    let info = ask("return [1.5] * 500000 + [object()]").info(500, "Error processing script");
+    assert_eq!(info, "TypeError : Object of type object is not JSON serializable");
+    let info = ask("return (1 / (400000 - i) for i in range(500000))").info(500, "Error processing script");
+    assert!(info.starts_with("ZeroDivisionError : division by zero"), "{info}");
+    let end = "def rows():\n    yield from range(500000)\n    import os\n    os._exit(3)\nreturn rows()";
+    let info = ask(end).info(500, "Error processing script");
+    assert_eq!(info, "The script ended its Python process (exit code 3).");
+    ask("return 1").is(200, "1");
+}
+
+#[test]
+fn the_limit_for_answers_holds_for_all_parts_together() {
+    let server = Server::builder().env("TABPY_MAX_RESPONSE_SIZE_MB", 1).start().ready();
+    server.evaluate("return 'x' * (1 << 20)", json!({})).error(500);
+    let script = |rows: usize| format!("return ['123456'] * {rows}");
+    // Ten bytes a row, with quotes, comma and space.
+    let fits = server.evaluate(&script(104_857), json!({}));
+    assert_eq!((fits.status, fits.body.len()), (200, 1_048_570));
+    let info = server.evaluate(&script(104_858), json!({})).info(500, "Error processing script");
+    assert!(info.contains("larger than 1 MB, the limit of TABPY_MAX_RESPONSE_SIZE_MB"), "{info}");
+}
+
+#[test]
+fn what_is_printed_while_an_answer_is_written_is_told_with_it() {
+    let server = Server::start().ready();
+    let script =
+        "def rows():\n    print('begins')\n    yield from range(300000)\n    print('ends')\nreturn rows()";
+    let answer = server.send(&Request::evaluate(script, &json!({})).header("TabPy-Details", "true"));
+    assert_eq!(answer.json().as_array().unwrap().len(), 300_000);
+    // "begins\nends\n"
+    assert_eq!(answer.header("TabPy-Output"), Some("YmVnaW5zCmVuZHMK"));
+}
+
+#[test]
+fn a_copy_of_the_process_has_no_say_in_the_answer() {
+    let server = Server::start().ready();
+    let script = "import os\ndef rows():\n    yield from range(200000)\n    os.fork()\n    yield from range(200000)\nreturn rows()";
+    let answer = server.evaluate(script, json!({}));
+    assert_eq!(answer.json().as_array().map(Vec::len), Some(400_000));
+    server.still_works();
+}
