@@ -9,6 +9,7 @@ pub mod json;
 mod arena;
 mod arguments;
 mod exception;
+mod floats;
 mod fork;
 mod function;
 mod functions;
@@ -180,12 +181,15 @@ impl Interpreter {
 
     /// Gives back the memory that was kept for another large request.
     pub fn rest(&self) {
-        Python::attach(|_| arena::trim());
+        Python::attach(|_| {
+            arena::trim();
+            floats::trim();
+        });
     }
 
     /// Whether there is such memory.
     pub fn keeps_memory(&self) -> bool {
-        arena::keeps()
+        arena::keeps() || floats::keeps()
     }
 
     /// Evaluates the body of a `POST /evaluate`, of which `buffer` holds the beginning and `read` gives the rest, writes the answer

@@ -12,11 +12,14 @@ use tabpy_rs::python::json;
 /// More than the smallest document that gets a cache.
 const LARGE: usize = 17 << 10;
 
+/// More than the smallest one whose floats get memory of their own.
+const LARGER: usize = 65 << 10;
+
 fuzz_target!(|data: &[u8]| {
     let Some((how, rest)) = data.split_first() else { return };
     let document = match how % 4 {
         // White space is a part of any document.
-        1 => [rest, &b" ".repeat(LARGE)].concat(),
+        1 => [rest, &b" ".repeat(LARGER)].concat(),
         // The same texts again and again.
         2 => [b"[", rest, &[b",", rest].concat().repeat(LARGE / (rest.len() + 1)), b"]"].concat(),
         _ => rest.to_vec(),

@@ -39,6 +39,7 @@ pub fn start(executable: &str) -> anyhow::Result<()> {
         let outcome = initialize(&mut config, &executable);
         ffi::PyConfig_Clear(&mut config);
         outcome?;
+        super::floats::prepare();
         ffi::PyEval_SaveThread();
     }
     Ok(())
@@ -72,7 +73,9 @@ fn check(status: ffi::PyStatus) -> anyhow::Result<()> {
 
 /// From now on keeps at most so many bytes of empty memory for the next large request.
 pub fn keep_memory(bytes: usize) {
-    super::arena::keep(bytes);
+    // Floats are not in the arenas, and one does not know before what a request will bring.
+    super::arena::keep(bytes / 2);
+    super::floats::keep(bytes / 2);
 }
 
 /// Runs `work` with the cyclic collector off: building a million objects would set it off again and

@@ -19,6 +19,7 @@ use cache::Cache;
 use items::Items;
 
 use super::coming::Coming;
+use crate::python::floats::Floats;
 
 /// Deeper input is left to Python, whose own limit then holds.
 const MAX_DEPTH: usize = 200;
@@ -62,6 +63,7 @@ fn parse<'a, 'py>(
         characters: Vec::new(),
         keys: Cache::for_input(length),
         texts: Cache::for_input(length),
+        floats: Floats::for_input(length),
         py,
     };
     parser.look_ahead();
@@ -89,6 +91,7 @@ struct Parser<'a, 'b, 'py> {
     characters: Vec<u32>,
     keys: Cache,
     texts: Cache,
+    floats: Floats,
     /// Proof that this thread may call Python, for as long as references are owned.
     py: Python<'py>,
 }

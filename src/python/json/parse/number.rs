@@ -28,7 +28,7 @@ impl Parser<'_, '_, '_> {
                 let Some(value) = decimal::to_float(digits, -(behind as i32)) else {
                     return self.odd_float();
                 };
-                (new_float(if negative { -value } else { value }), length)
+                (self.floats.make(if negative { -value } else { value }), length)
             }
             None => return self.odd_number(negative),
         };
@@ -77,7 +77,7 @@ impl Parser<'_, '_, '_> {
         }
         let Some(value) = decimal::to_float(all, -(count as i32)) else { return self.odd_float() };
         self.at += end;
-        self.made(new_float(if negative { -value } else { value }))
+        self.float(if negative { -value } else { value })
     }
 
     /// A float with an exponent, very many digits, or one that is hard to round.
@@ -87,7 +87,12 @@ impl Parser<'_, '_, '_> {
         let (value, length) =
             fast_float2::parse_partial::<f64, _>(&self.input[self.at..]).map_err(|_| Unfit)?;
         self.at += length;
-        self.made(new_float(value))
+        self.float(value)
+    }
+
+    fn float(&mut self, value: f64) -> Result<Owned, Unfit> {
+        let float = self.floats.make(value);
+        self.made(float)
     }
 
     fn long_int(&mut self, digits: &[u8]) -> Result<Owned, Unfit> {
@@ -103,19 +108,13 @@ impl Parser<'_, '_, '_> {
             return Err(Unfit);
         }
         self.at += WORD.len();
-        self.made(new_float(f64::NEG_INFINITY))
+        self.float(f64::NEG_INFINITY)
     }
 }
 
 #[inline]
-fn new_float(value: f64) -> Owned {
-    // SAFETY: making a float has no precondition but the interpreter, which runs while there is a parser.
-    unsafe { ffi::PyFloat_FromDouble(value) }
-}
-
-#[inline]
 fn new_int(value: i64) -> Owned {
-    // SAFETY: as above.
+    // SAFETY: making an int has no precondition but the interpreter, which runs while there is a parser.
     unsafe {
         // CPython makes the usual ones quicker of a long, which elsewhere may be shorter.
         match c_long::try_from(value) {
