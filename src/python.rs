@@ -28,7 +28,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::failure::Failure;
-use crate::wire::{Confinement, PART, Setup};
+use crate::wire::{Confinement, LONG, PART, Setup};
 use arguments::Call;
 use exception::Stage;
 pub use fork::{Side, fork};
@@ -243,7 +243,10 @@ impl Interpreter {
             }
             // Columns are for table extensions, which take any number of rows.
             outcome.fit(rows_in, first.or(answer.first().copied()) == Some(b'{'));
-            self.finish(py, outcome, answer, risk, reply)
+            let finished = self.finish(py, outcome, answer, risk, reply);
+            drop(input);
+            call.let_go();
+            finished
         })
     }
 
@@ -279,7 +282,12 @@ impl Interpreter {
             let written = if only_if_pure {
                 json::write(&result, answer, limit)
             } else {
-                json::write_in_parts(&result, answer, json::Parts { length: PART, take: part }, limit)
+                json::write_in_parts(
+                    &result,
+                    answer,
+                    json::Parts { first: LONG, length: PART, take: part },
+                    limit,
+                )
             };
             written.map_err(|error| match error {
                 json::WriteError::Python(error) => running(error),

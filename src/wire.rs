@@ -15,6 +15,9 @@ pub const HEADER: usize = 40;
 pub const PART: usize = PIECE - 512;
 pub const PIECE: usize = 96 << 10;
 
+/// An answer that is longer goes in parts.
+pub const LONG: usize = 256 << 10;
+
 const REQUEST_MAGIC: u32 = u32::from_be_bytes(*b"tpRQ");
 const REPLY_MAGIC: u32 = u32::from_be_bytes(*b"tpRP");
 

@@ -18,9 +18,6 @@ pub(super) const FIRST_READ: usize = 4096;
 /// Error bodies may be longer than the answer that was allowed.
 const ERROR_ALLOWANCE: usize = 8 << 20;
 
-/// A longer answer is passed on before it is whole.
-const LONG: usize = 256 << 10;
-
 pub(super) struct Done {
     pub(super) reply: Reply,
     /// What came before the reply.
@@ -105,7 +102,7 @@ impl Coming<'_> {
             if reply.status != 200 {
                 heap::freed(std::mem::take(&mut parts).length);
             }
-            let may_wait = self.in_parts.is_some() && reply.status == 200 && length > LONG;
+            let may_wait = self.in_parts.is_some() && reply.status == 200 && length > wire::LONG;
             if !may_wait {
                 self.read_to(&mut received, whole).await?;
             }

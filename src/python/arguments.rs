@@ -2,9 +2,9 @@
 //! what TabPy refuses, in the same order and in the same words.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
-use super::json;
+use super::{floats, json};
 use crate::failure::Failure;
 
 /// A script and its arguments, `_arg1` first.
@@ -40,6 +40,15 @@ impl<'py> Call<'py> {
     /// Length of the longest argument, which is the size of Tableau's partition.
     pub(super) fn rows(&self) -> usize {
         self.arguments.iter().map(json::rows).max().unwrap_or(0)
+    }
+
+    /// Drops the arguments, which are the request's own by now unless the script has kept them.
+    pub(super) fn let_go(self) {
+        for argument in self.arguments {
+            if let Ok(list) = argument.cast_into_exact::<PyList>() {
+                floats::empty(&list);
+            }
+        }
     }
 
     pub(super) fn invoke(

@@ -32,7 +32,7 @@ fn assert_gone(py: Python<'_>) {
 }
 
 fn is_ours(float: &Bound<'_, PyAny>) -> bool {
-    (float.as_ptr() as usize).wrapping_sub(START.load(Ordering::Relaxed)) < REGION
+    super::is_ours(float.as_ptr().cast())
 }
 
 fn expected(count: u32) -> f64 {
@@ -89,6 +89,25 @@ fn what_lives_on_keeps_its_value_and_only_its_own_chunk() {
         // Of the three chunks of each list, two were used again.
         assert!(lock().fresh < 12 + 6, "{}", lock().fresh);
         drop(kept);
+        assert_gone(py);
+    });
+}
+
+#[test]
+fn a_list_is_emptied_of_what_nobody_else_holds() {
+    with_python(|py| {
+        let (first, last) = (list(py, MANY), list(py, MANY));
+        let kept = [first.get_item(7).unwrap(), first.get_item(150_000).unwrap()];
+        let both = (last.clone(), last);
+        first.append("a text").unwrap();
+        first.append(1.5).unwrap();
+        empty(&first);
+        empty(&both.0);
+        drop(first);
+        assert_eq!(kept.map(|float| float.extract::<f64>().unwrap()), [7.0 / 8.0, 150_000.0 / 8.0]);
+        // Who holds the list finds it whole.
+        assert_eq!(sum(&both.1).to_bits(), expected(MANY).to_bits());
+        drop(both);
         assert_gone(py);
     });
 }

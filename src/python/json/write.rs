@@ -38,6 +38,8 @@ type Outcome = Result<(), WriteError>;
 
 /// Where parts of an answer go, and how long they are at least.
 pub struct Parts<'a> {
+    /// The first one: a shorter answer is not worth it.
+    pub first: usize,
     pub length: usize,
     /// Says whether it has taken the part.
     pub take: &'a mut dyn FnMut(&[u8]) -> bool,
@@ -50,7 +52,8 @@ pub(super) fn document<'a>(
     limit: usize,
 ) -> Outcome {
     let mut writer = Writer { out, parts, limit, full: 0, open: Vec::new(), known: None, py: value.py() };
-    writer.full = writer.fullness();
+    let first = writer.parts.as_ref().map_or(limit, |parts| parts.first);
+    writer.full = first.min(limit);
     writer.item(value.as_ptr())?;
     writer.check_limit()
 }
@@ -263,12 +266,11 @@ impl<'py> Writer<'_, 'py> {
 
     /// What is written meanwhile, which is no part of the answer yet.
     fn apart(&mut self, write: impl FnOnce(&mut Self) -> Outcome) -> Result<Vec<u8>, WriteError> {
-        let parts = self.parts.take();
-        self.full = self.fullness();
+        let (parts, full) = (self.parts.take(), self.full);
+        self.full = self.limit;
         let start = self.out.len();
         let outcome = write(self);
-        self.parts = parts;
-        self.full = self.fullness();
+        (self.parts, self.full) = (parts, full);
         outcome.map(|()| self.out.split_off(start))
     }
 }
