@@ -2,6 +2,7 @@
 //! Nobody knows before the reply comes whether they count, so they wait here.
 
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 
 use bytes::Bytes;
 use tokio::net::unix::pipe;
@@ -9,11 +10,15 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::channel::Wire;
 use super::output::Printed;
-use crate::heap;
 use crate::wire::{self, Reply};
+use crate::{heap, large_pages};
 
 /// Enough for the reply to a tiny request, header included.
 pub(super) const FIRST_READ: usize = 4096;
+
+/// Memory for the parts of a long answer is taken so much at a time.
+const LEAST_MEMORY: usize = 512 << 10;
+const MOST_MEMORY: usize = 8 << 20;
 
 /// Error bodies may be longer than the answer that was allowed.
 const ERROR_ALLOWANCE: usize = 8 << 20;
@@ -38,6 +43,8 @@ pub(super) struct Done {
 #[derive(Default)]
 pub(super) struct Parts {
     parts: Vec<Bytes>,
+    /// Where the last ones are in the memory that is being filled.
+    unsliced: Vec<Range<usize>>,
     length: usize,
 }
 
@@ -53,9 +60,21 @@ impl Parts {
         }
     }
 
-    fn push(&mut self, part: Bytes) {
+    fn push(&mut self, part: Range<usize>) {
         self.length += part.len();
-        self.parts.push(part);
+        self.unsliced.push(part);
+    }
+
+    /// Takes the memory in which parts are.
+    fn slice(&mut self, memory: &Bytes) {
+        self.parts.extend(self.unsliced.drain(..).map(|part| memory.slice(part)));
+    }
+
+    /// Memory for what comes next, as much as has come so far.
+    fn more_memory(&self) -> Vec<u8> {
+        let mut memory = Vec::with_capacity(self.length.clamp(LEAST_MEMORY, MOST_MEMORY));
+        large_pages::prefer(memory.spare_capacity_mut());
+        memory
     }
 }
 
@@ -74,29 +93,36 @@ impl Coming<'_> {
     pub(super) async fn reply(&mut self) -> io::Result<Option<Done>> {
         let mut parts = Parts::default();
         let mut received = Vec::with_capacity(FIRST_READ);
+        // Where what is read next begins.
+        let mut start = 0;
         let mut confessed = false;
         loop {
-            self.read_to(&mut received, wire::HEADER).await?;
-            let Some(Ok(reply)) = received.first_chunk().map(Reply::decode) else { return Ok(None) };
+            self.read_to(&mut received, start + wire::HEADER).await?;
+            let Some(Ok(reply)) = received[start..].first_chunk().map(Reply::decode) else { return Ok(None) };
+            start += wire::HEADER;
             if reply.impure {
                 confessed = true;
-                received.drain(..wire::HEADER);
                 continue;
             }
             let so_far = parts.length;
             let Some(length) = length(&reply, self.max_response_bytes.saturating_sub(so_far)) else {
                 return Ok(None);
             };
-            let whole = wire::HEADER + length;
+            let end = start + length;
             if reply.more {
                 // Many short ones would take more memory than they hold.
                 if self.in_parts != Some(reply.id) || length < wire::PART {
                     return Ok(None);
                 }
-                self.read_to(&mut received, whole).await?;
-                let mut next = Vec::with_capacity(wire::PIECE);
-                next.extend_from_slice(&received[whole..]);
-                parts.push(Bytes::from(std::mem::replace(&mut received, next)).slice(wire::HEADER..whole));
+                self.read_to(&mut received, end).await?;
+                parts.push(start..end);
+                start = end;
+                if received.capacity() - start < wire::PIECE {
+                    let mut memory = parts.more_memory();
+                    memory.extend_from_slice(&received[start..]);
+                    parts.slice(&Bytes::from(std::mem::replace(&mut received, memory)));
+                    start = 0;
+                }
                 continue;
             }
             if reply.status != 200 {
@@ -104,16 +130,18 @@ impl Coming<'_> {
             }
             let may_wait = self.in_parts.is_some() && reply.status == 200 && length > wire::LONG;
             if !may_wait {
-                self.read_to(&mut received, whole).await?;
+                self.read_to(&mut received, end).await?;
             }
-            let spoilt = reply.last || received.len() > whole;
-            let end = received.len().min(whole);
-            let body = Bytes::from(received).slice(wire::HEADER..end);
+            let spoilt = reply.last || received.len() > end;
+            let come = received.len().min(end);
+            let received = Bytes::from(received);
+            parts.slice(&received);
+            let body = received.slice(start..come);
             return Ok(Some(Done {
                 reply,
                 parts,
                 body,
-                missing: whole - end,
+                missing: end - come,
                 spoilt,
                 output: None,
                 confessed,
