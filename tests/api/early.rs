@@ -23,7 +23,7 @@ fn a_body_that_stops_coming_keeps_no_worker() {
     let mut stopped: Vec<_> = (0..4)
         .map(|_| {
             let mut connection = server.connect();
-            let bytes = large(400_000).bytes(&connection.host().to_owned());
+            let bytes = large(400_000).bytes(connection.host());
             let (most, rest) = bytes.split_at(bytes.len() - 1000);
             connection.write(most).unwrap();
             (connection, rest.to_vec())
@@ -44,7 +44,7 @@ fn a_client_that_leaves_while_it_sends_costs_nobody_anything() {
     let server = two_workers();
     for part in 1..8 {
         let mut connection = server.connect();
-        let bytes = large(400_000).bytes(&connection.host().to_owned());
+        let bytes = large(400_000).bytes(connection.host());
         connection.write(&bytes[..bytes.len() / 8 * part]).unwrap();
         drop(connection);
         server.still_works();
