@@ -1,12 +1,12 @@
 //! HAProxy before two servers, as compose.yaml has it: one of them may go at any time, and nobody notices.
 
-use crate::proxy::{Proxy, deployed, free_port, program};
+use crate::proxy::{Proxy, deployed, program};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::{Connection, Request, Server, wait_for};
+use crate::support::{Connection, Request, Server, port, wait_for};
 
 #[test]
 fn one_of_two_servers_ends_and_no_call_fails() {
@@ -17,7 +17,7 @@ fn one_of_two_servers_ends_and_no_call_fails() {
         builder.env("TABPY_LOG_LEVEL", "debug").start().ready()
     };
     let (mut first, second) = (start(), start());
-    let port = free_port();
+    let port = port::free();
     let config = deployed(
         "haproxy.cfg",
         &[

@@ -1,7 +1,7 @@
 //! A proxy as a process of its own, set up by a file of deploy/ in which addresses and paths are replaced.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -35,10 +35,6 @@ pub(crate) fn deployed(name: &str, values: &[(&str, &str)]) -> String {
         assert!(text.contains(value), "{name} has no {value:?}");
         text.replace(value, other)
     })
-}
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 impl Proxy {

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::certificates::{Certificates, NAME};
 use crate::curl::{Answer, curl};
-use crate::proxy::{Proxy, deployed, free_port, program};
-use crate::support::Server;
+use crate::proxy::{Proxy, deployed, program};
+use crate::support::{Server, port};
 
 struct Edge {
     server: Server,
@@ -35,7 +35,7 @@ fn text(path: &Path) -> &str {
 fn nginx() -> Option<Edge> {
     let program = program("nginx")?;
     let (server, certificates) = (server(), Certificates::make());
-    let (http, https) = (free_port(), free_port());
+    let (http, https) = (port::free(), port::free());
     let (chain, key) = (certificates.path("fullchain.pem"), certificates.path("server-key.pem"));
     let site = deployed(
         "nginx.conf",
@@ -61,7 +61,7 @@ fn nginx() -> Option<Edge> {
 fn caddy() -> Option<Edge> {
     let program = program("caddy")?;
     let (server, certificates) = (server(), Certificates::make());
-    let (http, https) = (free_port(), free_port());
+    let (http, https) = (port::free(), port::free());
     let (chain, key) = (certificates.path("fullchain.pem"), certificates.path("server-key.pem"));
     let site = deployed(
         "Caddyfile",

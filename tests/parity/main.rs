@@ -13,6 +13,8 @@ mod case;
 mod client;
 mod compare;
 mod differences;
+#[path = "../support/port.rs"]
+mod port;
 mod servers;
 
 use std::collections::BTreeMap;

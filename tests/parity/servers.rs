@@ -2,7 +2,6 @@
 //! ends both when it is dropped. Nothing of the caller's environment reaches them.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -13,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::case::{Case, evaluate_body};
 use crate::client::{self, Answer};
+use crate::port;
 
 /// TabPy imports for several seconds, five of them at once for many.
 const STARTUP: Duration = Duration::from_secs(90);
@@ -138,7 +138,7 @@ impl Server {
 
     fn spawn(name: &'static str, mut command: Command, setup: Setup) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = port::free();
         fs::create_dir(folder.path().join("state")).unwrap();
         if let Some(state) = setup.state() {
             fs::write(folder.path().join("state/state.ini"), state).unwrap();

@@ -1,12 +1,11 @@
 //! Debian's haproxy before some servers, as deploy/haproxy.cfg sets it up. It ends with its handle.
 
 use std::fmt::Write as _;
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::{PATIENCE, wait_for};
+use super::{PATIENCE, port, wait_for};
 
 pub struct Balancer {
     _folder: TempDir,
@@ -19,7 +18,7 @@ impl Balancer {
     pub fn start(servers: &[u16]) -> Self {
         let example = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/haproxy.cfg");
         let example = std::fs::read_to_string(example).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = port::free();
         let mut settings = String::new();
         for line in example.lines().filter(|line| !line.trim_start().starts_with("server ")) {
             let line = line.replace("bind :9004", &format!("bind 127.0.0.1:{port}"));

@@ -8,6 +8,7 @@
 pub mod balancer;
 pub mod client;
 pub mod orders;
+pub mod port;
 pub mod postgres;
 pub mod processes;
 pub mod server;

@@ -2,7 +2,6 @@
 //! run as root, so there it runs as another user. It dies with its handle.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -12,7 +11,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::{processes, wait_for};
+use super::{port, processes, wait_for};
 
 const USER: &str = "tabpy";
 
@@ -90,7 +89,7 @@ impl Postgres {
     fn initialized() -> Self {
         let user = rustix::process::getuid().is_root().then_some(NOBODY);
         let folder = tempfile::Builder::new().prefix("tabpy-postgres-").tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = port::free();
         let postgres = Self { folder, port, user, server: None, settings: Vec::new() };
         fs::write(postgres.path("password"), PASSWORD).unwrap();
         for path in [postgres.folder.path().to_owned(), postgres.path("password")] {

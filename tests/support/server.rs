@@ -3,11 +3,9 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -16,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::processes::{self, Process};
-use super::{Connection, PATIENCE, Request, Response, START_PATIENCE, wait_for};
+use super::{Connection, PATIENCE, Request, Response, START_PATIENCE, port, wait_for};
 
 /// How a command ended.
 #[derive(Debug)]
@@ -40,7 +38,7 @@ pub struct Builder {
 impl Builder {
     fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("tabpy-test-").tempdir().unwrap();
-        let port = free_port();
+        let port = port::free();
         let home = folder.path().display().to_string();
         let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv").display().to_string();
         let defaults = [
@@ -429,17 +427,4 @@ fn drain(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {
         stream.read_to_end(&mut bytes).unwrap();
         String::from_utf8_lossy(&bytes).into_owned()
     })
-}
-
-/// A port that was free a moment ago. Another process could take it; none of ours does, since the
-/// kernel hands out such ports in turn.
-/// A port that nobody has, and that no test beside this one will choose: each process has its own place
-/// to begin, below the ports that the kernel gives to connections.
-fn free_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let mut ports = std::iter::repeat_with(|| {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed);
-        u16::try_from(10_000 + (std::process::id() * 37 + step) % 20_000).unwrap()
-    });
-    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }

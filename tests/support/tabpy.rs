@@ -1,14 +1,13 @@
 //! A real TabPy of a test's own. It ends with its handle.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{Connection, Request, processes, wait_for};
+use super::{Connection, Request, port, processes, wait_for};
 
 /// TabPy imports for several seconds.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -23,7 +22,7 @@ impl TabPy {
     #[track_caller]
     pub fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("tabpy-real-").tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = port::free();
         fs::create_dir(folder.path().join("state")).unwrap();
         let settings = format!(
             "[TabPy]\nTABPY_PORT = {port}\nTABPY_STATE_PATH = {0}/state\nTABPY_QUERY_OBJECT_PATH = {0}/objects\n",
