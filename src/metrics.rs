@@ -55,7 +55,7 @@ pub enum Ended {
     Spoilt,
     /// It has served `TABPY_WORKER_REQUESTS`, or has long run nothing but pure scripts, which a new one serves better.
     Served,
-    /// It was not needed any more, held too much memory, or was found ended.
+    /// It was not needed any more, held too much memory, was found ended, or was to read a body that stopped coming.
     Idle,
 }
 

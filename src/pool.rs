@@ -156,6 +156,7 @@ impl Pool {
         mut job: Job,
     ) -> Result<Answer, Trouble> {
         let deadline = job.deadline.into();
+        let mut read_twice = false;
         loop {
             let started = Instant::now();
             let queued = started - job.asked;
@@ -165,14 +166,14 @@ impl Pool {
             }
             let begun = Begun { worker: lease.number(), queued };
             match tokio::time::timeout_at(deadline, lease.exchange(&mut job, begun_with.take())).await {
-                Ok(Ok(reply::Done { reply, parts, body, missing, spoilt, output, .. })) => {
-                    let length = parts.length() + body.len() + missing;
+                Ok(Ok(reply::Done { reply, pieces, body, missing, spoilt, output, .. })) => {
+                    let length = pieces.length() + body.len() + missing;
                     let body = if length == body.len() {
                         lease.give_back(spoilt);
                         Body::Whole(body)
                     } else {
-                        let (sender, whole) = Parts::new(length);
-                        parts.pass_on(&sender);
+                        let (sender, parts) = Parts::new(length);
+                        pieces.pass_on(&sender);
                         // It has its receiver.
                         let _ = sender.send(body);
                         if missing == 0 {
@@ -180,14 +181,18 @@ impl Pool {
                         } else {
                             tokio::spawn(lease.pass_on(missing, sender, spoilt, deadline));
                         }
-                        Body::Parts(whole)
+                        Body::Parts(parts)
                     };
                     return Ok(Answer { output, ..Answer::of(&reply, body, begun, started.elapsed()) });
                 }
                 // The worker died or took its leave while it was idle, or spoke out of turn: another one
                 // takes the job.
                 Ok(Err(exchange::Lost::BeforeItBegan)) => {}
-                Ok(Err(exchange::Lost::Ended)) => {
+                // Once more, unless it ended for what it read.
+                Ok(Err(exchange::Lost::WhileItRead)) if !read_twice && !lease.has_met_a_limit() => {
+                    read_twice = true;
+                }
+                Ok(Err(exchange::Lost::Ended | exchange::Lost::WhileItRead)) => {
                     return Err(Trouble::Died { how: lease.how_it_ended().await, begun });
                 }
                 Ok(Err(exchange::Lost::Garbled)) => {

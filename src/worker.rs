@@ -9,7 +9,6 @@ mod frames;
 mod limits;
 
 use std::io::{self, Write as _};
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -23,6 +22,7 @@ use frames::{FIRST_READ, read_frame, read_more, write_alone, write_frame, write_
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Pid;
 
+use crate::python::json::Read;
 use crate::python::{Aftermath, Asked, Interpreter, Outcome, Surroundings, Wanted};
 use crate::temporary::{self, Look};
 use crate::wire::{self, Hello, Reply, Request, Setup, Task};
@@ -140,14 +140,14 @@ fn serve(
                 let Request { generation, only_if_pure, .. } = request;
                 let length = usize::try_from(request.body_length)?;
                 let asked = Asked { start, length, generation, only_if_pure };
-                let mut read = |room: &mut [MaybeUninit<u8>]| read_more(stream, room);
+                let read: &mut Read<'_> = &mut |room| read_more(stream, room);
                 let confess = || confess(stream, request.id);
                 let part = |body: &[u8]| {
                     leave_if_not(this);
                     write_part(stream, request.id, body).is_ok()
                 };
                 let (replied, aftermath) =
-                    interpreter.evaluate(&mut buffer, &asked, &mut read, confess, part, reply);
+                    interpreter.evaluate(&mut buffer, &asked, read, confess, part, reply);
                 replied?;
                 aftermath
             }

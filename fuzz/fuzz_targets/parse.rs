@@ -2,8 +2,6 @@
 //! says how the rest is presented: as it is, or so long that the cache of texts is on.
 #![no_main]
 
-use std::mem::MaybeUninit;
-
 use libfuzzer_sys::fuzz_target;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -48,12 +46,11 @@ fn in_pieces(module: &Bound<'_, PyModule>, document: &[u8], size: usize) -> Stri
     let py = module.py();
     let mut pieces = document.chunks(size + 1);
     let mut buffer = pieces.next().unwrap_or_default().to_vec();
-    let mut read = |room: &mut [MaybeUninit<u8>]| {
+    let read: &mut json::Read<'_> = &mut |room| {
         let piece = pieces.next()?;
-        room[..piece.len()].write_copy_of_slice(piece);
-        Some(piece.len())
+        Some(room[..piece.len()].write_copy_of_slice(piece))
     };
-    let mut coming = json::Coming::new(&mut buffer, 0, document.len(), &mut read);
+    let mut coming = json::Coming::new(&mut buffer, 0, document.len(), read);
     coming.margin = size % 8;
     match json::parse_coming(py, &mut coming) {
         Ok(value) => module.call_method1("describe", (value,)).unwrap().extract().unwrap(),

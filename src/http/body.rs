@@ -16,7 +16,7 @@ use futures_util::{FutureExt as _, Stream, StreamExt as _};
 
 use super::Service;
 use super::bodies::{Bodies, SMALL, Share};
-use super::early::{Early, Pace, STALL};
+use super::early::{Early, Pace};
 use crate::failure::Failure;
 use crate::large_pages;
 
@@ -138,9 +138,13 @@ async fn gather<S>(
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
 {
+    let mut pace = None;
     let share = match announced {
         Some(length) if length > SMALL => match Box::pin(bodies.take(length)).await {
-            Ok(share) => share,
+            Ok(share) => {
+                pace = early.and_then(|early| early.pace(length));
+                share
+            }
             Err(failure) => {
                 Box::pin(read_for_courtesy(body)).await;
                 return Err(failure);
@@ -154,7 +158,6 @@ where
         return Err(Box::pin(over(body, first.len(), limit)).await);
     }
     let Some(second) = next(body).await? else { return Ok(share.hold(first)) };
-    let pace = Pace::new(early, announced);
     Box::pin(gather_parts(body, limit, share, pace, [first, second])).await
 }
 
@@ -163,7 +166,7 @@ async fn gather_parts<S>(
     body: &mut S,
     limit: usize,
     mut share: Share,
-    mut pace: Pace<'_, '_>,
+    mut pace: Option<Pace<'_, '_>>,
     [first, second]: [Bytes; 2],
 ) -> Result<Bytes, Failure>
 where
@@ -176,6 +179,12 @@ where
     let mut chunk = Some(second);
     while let Some(bytes) = chunk {
         let length = whole.len() + bytes.len();
+        if length > share.bytes()
+            && let Some(pace) = &mut pace
+        {
+            // More than was announced is no body for a worker.
+            pace.stop();
+        }
         if length > limit {
             return Err(over(body, length, limit).await);
         }
@@ -199,20 +208,29 @@ where
             return Err(late());
         }
         whole.extend_from_slice(&bytes);
-        pace.goes_on(&whole, now);
-        chunk = if pace.is_waited_for() {
-            match tokio::time::timeout(STALL, next(body)).await {
-                Ok(chunk) => chunk?,
-                Err(_) => {
-                    pace.stop();
-                    next(body).await?
-                }
+        chunk = match &mut pace {
+            Some(pace) => {
+                pace.goes_on(&whole, now);
+                next_in_time(body, pace).await?
             }
-        } else {
-            next(body).await?
+            None => next(body).await?,
         };
     }
     Ok(share.hold(whole.freeze()))
+}
+
+/// The next part of a body for which a worker may wait.
+async fn next_in_time<S>(body: &mut S, pace: &mut Pace<'_, '_>) -> Result<Option<Bytes>, Failure>
+where
+    S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+{
+    if let Some(until) = pace.waits_until() {
+        if let Ok(come) = tokio::time::timeout_at(until.into(), next(body)).await {
+            return come;
+        }
+        pace.stop();
+    }
+    next(body).await
 }
 
 async fn next<S>(body: &mut S) -> Result<Option<Bytes>, Failure>

@@ -12,8 +12,8 @@ const BEGINNING: usize = 1 << 20;
 /// The rest must be expected within this time,
 const SOON: Duration = Duration::from_millis(200);
 
-/// and the worker is taken back where nothing comes for so long.
-pub(super) const STALL: Duration = Duration::from_millis(200);
+/// and be there within this, or the worker is taken back: what was lost on the way comes again after a fifth of a second.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) struct Early<'a> {
     service: &'a Service,
@@ -25,9 +25,15 @@ impl<'a> Early<'a> {
         Self { service, feed: None }
     }
 
-    /// The worker that has read some of the body, if one has.
-    pub(super) fn into_feed(self) -> Option<Box<Feed>> {
-        self.feed
+    /// The worker that has read some of the body, which turned out to be so long, if one has.
+    pub(super) fn into_feed(self, length: usize) -> Option<Box<Feed>> {
+        self.feed.filter(|feed| feed.length() == length)
+    }
+
+    /// A body begins of which it is known how long it is.
+    pub(super) fn pace<'b>(&'b mut self, length: usize) -> Option<Pace<'a, 'b>> {
+        let now = Instant::now();
+        (length > 2 * BEGINNING).then_some(Pace { early: Some(self), began: now, until: now, length })
     }
 }
 
@@ -35,17 +41,13 @@ impl<'a> Early<'a> {
 pub(super) struct Pace<'a, 'b> {
     early: Option<&'b mut Early<'a>>,
     began: Instant,
+    /// When it is to be whole, where a worker waits for it.
+    until: Instant,
     /// Bytes of the whole body.
     length: usize,
 }
 
-impl<'a, 'b> Pace<'a, 'b> {
-    /// A body begins of which it is known how long it is.
-    pub(super) fn new(early: Option<&'b mut Early<'a>>, length: Option<usize>) -> Self {
-        let early = early.filter(|_| length.is_some_and(|length| length > 2 * BEGINNING));
-        Self { early, began: Instant::now(), length: length.unwrap_or_default() }
-    }
-
+impl Pace<'_, '_> {
     /// Something more has come; a worker gets it, if it is worth it.
     pub(super) fn goes_on(&mut self, beginning: &[u8], now: Instant) {
         let is_fast = self.is_fast(beginning.len(), now);
@@ -56,15 +58,17 @@ impl<'a, 'b> Pace<'a, 'b> {
             }
             let feed = early.service.pool.feed(self.length, early.service.generation());
             early.feed = feed.map(Box::new);
+            self.until = now + PATIENCE;
         }
-        if !early.feed.as_mut().is_some_and(|feed| feed.offer(beginning)) {
+        let fits = beginning.len() <= self.length && now < self.until;
+        if !fits || !early.feed.as_mut().is_some_and(|feed| feed.offer(beginning)) {
             self.stop();
         }
     }
 
-    /// Whether a worker waits for more.
-    pub(super) fn is_waited_for(&self) -> bool {
-        self.early.as_ref().is_some_and(|early| early.feed.is_some())
+    /// Until when a worker waits for more, if one does.
+    pub(super) fn waits_until(&self) -> Option<Instant> {
+        self.early.as_ref()?.feed.as_ref().map(|_| self.until)
     }
 
     /// No worker waits for it any longer.

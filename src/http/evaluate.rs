@@ -55,6 +55,7 @@ pub(super) async fn evaluate(
                        administrator.";
         return Err(Failure::new(404, message).into());
     }
+    let feed = early.into_feed(body.len());
     let key = service.light_scripts.key(&body);
     let light = key.is_some_and(|key| service.light_scripts.contains(key));
     let wants_details = details::wanted(&request);
@@ -63,7 +64,7 @@ pub(super) async fn evaluate(
         name: Box::default(),
         version: 0,
         body,
-        feed: early.into_feed(),
+        feed,
         wants_output: wants_details,
         light,
     };

@@ -128,6 +128,9 @@ async fn receive(
     loop {
         if let Some(header) = received.first_chunk::<{ wire::HEADER }>() {
             let Ok(reply) = Reply::decode(header) else { return Ok(None) };
+            if reply.more {
+                return Ok(None);
+            }
             let Some(length) = length(&reply, max_response_bytes) else { return Ok(None) };
             let whole = wire::HEADER + length;
             if received.len() >= whole {

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::channel::Wire;
 use super::output::Printed;
 use super::process::Worker;
-use super::reply::{Coming, Done};
+use super::reply::{Done, Source};
 use super::sending::Sending;
 use super::{Job, Limits};
 use crate::wire::{self, Request, Task};
@@ -24,6 +24,8 @@ const BEGUN: usize = 1 << 20;
 pub(super) enum Lost {
     /// The request was never whole on the other side.
     BeforeItBegan,
+    /// It was not whole there either, but the worker had begun to read it, and may have ended for that.
+    WhileItRead,
     /// The worker closed its end of the wire; its process has ended or is about to.
     Ended,
     /// The worker said what no worker says.
@@ -55,8 +57,7 @@ impl Worker {
         };
         let (wire, output) = self.watched().map_err(|_| Lost::BeforeItBegan)?;
         if sending.finish(wire, &job.name, &job.body).await.is_err() {
-            // One that has read so much may have ended for what it read.
-            return Err(if sending.sent() > BEGUN { Lost::Ended } else { Lost::BeforeItBegan });
+            return Err(if sending.sent() > BEGUN { Lost::WhileItRead } else { Lost::BeforeItBegan });
         }
         let Sending { id, last, .. } = sending;
         if job.body.len() > BEGUN {
@@ -67,10 +68,10 @@ impl Worker {
             printed.keep();
         }
         // What a function answers is looked at whole.
-        let in_parts = (job.task == Task::Evaluate).then_some(id);
+        let in_parts = job.task == Task::Evaluate;
         let max_response_bytes = limits.max_response_bytes;
-        let mut coming = Coming { wire, output, printed: &mut printed, max_response_bytes, in_parts };
-        let received = coming.reply().await;
+        let received =
+            Source { wire, output, printed: &mut printed, max_response_bytes, id, in_parts }.reply().await;
         if let Err(error) = &received
             && error.kind() == ErrorKind::ConnectionReset
             && job.body.len() == body_length
@@ -80,7 +81,7 @@ impl Worker {
         }
         // What was printed before the reply is in the pipe by now, and the runtime was told of it first; unless it was
         // told of something before that already.
-        if matches!(&received, Ok(Some(done)) if !done.confessed) {
+        if matches!(&received, Ok(Some(done)) if !done.confessed && done.pieces.length() == 0) {
             printed.drain(output);
         } else {
             printed.drain_unseen(output);

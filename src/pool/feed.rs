@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use super::Pool;
+use super::exchange::Lost;
 use super::lease::Lease;
 use super::sending::Sending;
 
 pub struct Feed {
     pub(super) lease: Lease,
     pub(super) sending: Sending,
+    length: usize,
 }
 
 impl Pool {
@@ -27,16 +29,24 @@ impl Pool {
         let lease = Lease::new(worker, Arc::clone(&self.shared));
         let mut lease = lease.staying_awake(busy <= self.shared.processors);
         let sending = lease.send_early(length, generation)?;
-        Some(Feed { lease, sending })
+        Some(Feed { lease, sending, length })
     }
 }
 
 impl Feed {
+    /// Bytes of the whole body.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
     /// Gives the worker as much as it takes now of what there is of the body, which is all that there was before
     /// and what has come since. False, if the worker is of no use any more.
     pub fn offer(&mut self, beginning: &[u8]) -> bool {
         let Some(worker) = self.lease.worker() else { return false };
         let offered = worker.watched().and_then(|(wire, _)| self.sending.offer(wire, beginning));
+        if offered.is_err() {
+            self.lease.lose(&Lost::WhileItRead);
+        }
         offered.is_ok()
     }
 }

@@ -49,6 +49,7 @@ impl Lease {
 
     /// Has the worker do a job, of which it may have been sent something already.
     pub(super) async fn exchange(&mut self, job: &mut Job, begun: Option<Sending>) -> Result<Done, Lost> {
+        self.reason = Ended::Stopped;
         if begun.is_none() {
             self.begin();
         }
@@ -76,7 +77,9 @@ impl Lease {
             stay_awake,
             ..Request::plain(Task::Evaluate, id, length as u64)
         });
-        begun.inspect_err(|lost| self.lose(lost)).ok()
+        // No script runs before all of it is there.
+        self.lose(&Lost::BeforeItBegan);
+        begun.ok()
     }
 
     /// Something begins, and the worker ends with it if that does not come to its end.
@@ -101,13 +104,16 @@ impl Lease {
 
     /// It does not come to its end.
     pub(super) fn lose(&mut self, lost: &Lost) {
-        let limited = || self.worker.as_ref().is_some_and(|worker| worker.has_met_a_limit());
         self.reason = match lost {
             Lost::BeforeItBegan => Ended::Idle,
             Lost::Unwanted => Ended::Stopped,
-            _ if limited() => Ended::Limited,
+            _ if self.has_met_a_limit() => Ended::Limited,
             _ => Ended::Died,
         };
+    }
+
+    pub(super) fn has_met_a_limit(&self) -> bool {
+        self.worker.as_ref().is_some_and(|worker| worker.has_met_a_limit())
     }
 
     /// Reads the rest of a long answer for the client, and returns the worker after it. A worker that does

@@ -26,7 +26,7 @@ const ERROR_ALLOWANCE: usize = 8 << 20;
 pub(super) struct Done {
     pub(super) reply: Reply,
     /// What came before the reply.
-    pub(super) parts: Parts,
+    pub(super) pieces: Pieces,
     /// What has come of the answer since.
     pub(super) body: Bytes,
     /// How much is still to come.
@@ -39,23 +39,23 @@ pub(super) struct Done {
     pub(super) confessed: bool,
 }
 
-/// Parts of an answer.
+/// Parts of an answer that came before the reply.
 #[derive(Default)]
-pub(super) struct Parts {
-    parts: Vec<Bytes>,
+pub(super) struct Pieces {
+    whole: Vec<Bytes>,
     /// Where the last ones are in the memory that is being filled.
     unsliced: Vec<Range<usize>>,
     length: usize,
 }
 
-impl Parts {
+impl Pieces {
     pub(super) fn length(&self) -> usize {
         self.length
     }
 
     /// Passes them on, to whoever is still there.
     pub(super) fn pass_on(self, to: &UnboundedSender<Bytes>) {
-        for part in self.parts {
+        for part in self.whole {
             let _ = to.send(part);
         }
     }
@@ -67,7 +67,7 @@ impl Parts {
 
     /// Takes the memory in which parts are.
     fn slice(&mut self, memory: &Bytes) {
-        self.parts.extend(self.unsliced.drain(..).map(|part| memory.slice(part)));
+        self.whole.extend(self.unsliced.drain(..).map(|part| memory.slice(part)));
     }
 
     /// Memory for what comes next, as much as has come so far.
@@ -79,19 +79,21 @@ impl Parts {
 }
 
 /// Where a reply comes from.
-pub(super) struct Coming<'a> {
+pub(super) struct Source<'a> {
     pub(super) wire: &'a Wire,
     pub(super) output: &'a pipe::Receiver,
     pub(super) printed: &'a mut Printed,
     pub(super) max_response_bytes: usize,
-    /// The id under which a long answer may come in parts, and stay unread where its end is not needed yet.
-    pub(super) in_parts: Option<u64>,
+    /// The id of the request that is answered.
+    pub(super) id: u64,
+    /// Whether a long answer may come in parts, and its end stay unread.
+    pub(super) in_parts: bool,
 }
 
-impl Coming<'_> {
+impl Source<'_> {
     /// The reply, or `None` when what came is no reply.
     pub(super) async fn reply(&mut self) -> io::Result<Option<Done>> {
-        let mut parts = Parts::default();
+        let mut pieces = Pieces::default();
         let mut received = Vec::with_capacity(FIRST_READ);
         // Where what is read next begins.
         let mut start = 0;
@@ -101,45 +103,49 @@ impl Coming<'_> {
             let Some(Ok(reply)) = received[start..].first_chunk().map(Reply::decode) else { return Ok(None) };
             start += wire::HEADER;
             if reply.impure {
+                // Once is enough: a script that says so for ever would fill the memory here.
+                if confessed || reply.id != self.id {
+                    return Ok(None);
+                }
                 confessed = true;
                 continue;
             }
-            let so_far = parts.length;
-            let Some(length) = length(&reply, self.max_response_bytes.saturating_sub(so_far)) else {
+            let Some(length) = length(&reply, self.max_response_bytes) else { return Ok(None) };
+            let is_answer = self.in_parts && reply.status == 200;
+            if is_answer && pieces.length + length > self.max_response_bytes {
                 return Ok(None);
-            };
+            }
             let end = start + length;
             if reply.more {
                 // Many short ones would take more memory than they hold.
-                if self.in_parts != Some(reply.id) || length < wire::PART {
+                if !is_answer || reply.id != self.id || length < wire::PART {
                     return Ok(None);
                 }
                 self.read_to(&mut received, end).await?;
-                parts.push(start..end);
+                pieces.push(start..end);
                 start = end;
                 if received.capacity() - start < wire::PIECE {
-                    let mut memory = parts.more_memory();
+                    let mut memory = pieces.more_memory();
                     memory.extend_from_slice(&received[start..]);
-                    parts.slice(&Bytes::from(std::mem::replace(&mut received, memory)));
+                    pieces.slice(&Bytes::from(std::mem::replace(&mut received, memory)));
                     start = 0;
                 }
                 continue;
             }
             if reply.status != 200 {
-                heap::freed(std::mem::take(&mut parts).length);
+                heap::freed(std::mem::take(&mut pieces).length);
             }
-            let may_wait = self.in_parts.is_some() && reply.status == 200 && length > wire::LONG;
-            if !may_wait {
+            if !is_answer || length <= wire::LONG {
                 self.read_to(&mut received, end).await?;
             }
             let spoilt = reply.last || received.len() > end;
             let come = received.len().min(end);
             let received = Bytes::from(received);
-            parts.slice(&received);
+            pieces.slice(&received);
             let body = received.slice(start..come);
             return Ok(Some(Done {
                 reply,
-                parts,
+                pieces,
                 body,
                 missing: end - come,
                 spoilt,

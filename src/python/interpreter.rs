@@ -33,13 +33,13 @@ pub fn start(executable: &str) -> anyhow::Result<()> {
         // Scripts are UTF-8 whatever the platform's locale says.
         preconfig.utf8_mode = 1;
         check(ffi::Py_PreInitialize(&preconfig))?;
+        super::floats::prepare();
 
         let mut config: ffi::PyConfig = std::mem::zeroed();
         ffi::PyConfig_InitPythonConfig(&mut config);
         let outcome = initialize(&mut config, &executable);
         ffi::PyConfig_Clear(&mut config);
         outcome?;
-        super::floats::prepare();
         ffi::PyEval_SaveThread();
     }
     Ok(())

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 
 use anyhow::bail;
 
+use super::is_readable;
 use crate::large_pages;
 use crate::python::Outcome;
 use crate::wire::{self, Reply, Request, Task};
@@ -73,14 +74,13 @@ fn read_until(stream: &UnixStream, buffer: &mut Vec<u8>, length: usize) -> anyho
 }
 
 /// Reads some more of a body that is not whole yet. None, if there is no more.
-pub(super) fn read_more(stream: &UnixStream, room: &mut [MaybeUninit<u8>]) -> Option<usize> {
-    loop {
-        match rustix::io::read(stream, &mut *room) {
-            Ok((read, _)) => return Some(read.len()),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return None,
-        }
-    }
+pub(super) fn read_more<'room>(
+    stream: &UnixStream,
+    room: &'room mut [MaybeUninit<u8>],
+) -> Option<&'room mut [u8]> {
+    // Where something is there, no signal interrupts the reading.
+    is_readable(stream, None).ok()?;
+    rustix::io::read(stream, room).ok().map(|(read, _)| read)
 }
 
 /// Writes a reply that stands alone.

@@ -1,11 +1,13 @@
 //! Large bodies go to a worker while they come, and long answers leave it while they are written. Nobody sees a
 //! difference: neither who sends slowly, nor who gets an error, nor who waits meanwhile.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{Request, Server};
+use crate::large::resident;
+use crate::support::{PATIENCE, Request, Server, wait_for};
 
 /// A body of several megabytes whose answer is its number of rows.
 fn large(rows: usize) -> Request {
@@ -37,6 +39,42 @@ fn a_body_that_stops_coming_keeps_no_worker() {
         connection.write(rest).unwrap();
         connection.read().unwrap().is(200, "400000");
     }
+}
+
+#[test]
+fn a_body_that_begins_fast_and_goes_on_slowly_keeps_no_worker() {
+    let server = Server::builder().env("TABPY_WORKERS", 3).env("TABPY_MAX_WORKERS", 3).start().ready();
+    let is_enough = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let slow: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut connection = server.connect();
+                    let bytes = large(400_000).bytes(connection.host());
+                    let (most, rest) = bytes.split_at(bytes.len() / 2);
+                    connection.write(most).unwrap();
+                    let (drops, rest) = rest.split_at(300);
+                    let mut drops = drops.chunks(1);
+                    while !is_enough.load(Ordering::Relaxed)
+                        && let Some(drop) = drops.next()
+                    {
+                        connection.write(drop).unwrap();
+                        std::thread::sleep(Duration::from_millis(100));
+                    }
+                    let was_slow = drops.len() > 0;
+                    connection.write(&[&drops.collect::<Vec<_>>().concat(), rest].concat()).unwrap();
+                    connection.read().unwrap().is(200, "400000");
+                    was_slow
+                })
+            })
+            .collect();
+        std::thread::sleep(Duration::from_millis(500));
+        let all_idle =
+            || server.get("/metrics").text().contains("tabpy_workers{state=\"idle\"} 3").then_some(());
+        let idle = wait_for(PATIENCE, all_idle);
+        is_enough.store(true, Ordering::Relaxed);
+        assert_eq!((idle, slow.into_iter().all(|slow| slow.join().unwrap())), (Some(()), true));
+    });
 }
 
 #[test]
@@ -108,6 +146,67 @@ fn what_is_printed_while_an_answer_is_written_is_told_with_it() {
     assert_eq!(answer.json().as_array().unwrap().len(), 300_000);
     // "begins\nends\n"
     assert_eq!(answer.header("TabPy-Output"), Some("YmVnaW5zCmVuZHMK"));
+}
+
+#[test]
+fn what_later_scripts_print_is_told_as_well() {
+    let server = Server::builder().env("TABPY_WORKERS", 1).start().ready();
+    server.evaluate("import os\nreturn 1", json!({})).is(200, "1");
+    let script = "import os\ndef rows():\n    yield from range(60000)\n    print('ends')\nreturn rows()";
+    let request = Request::evaluate(script, &json!({})).header("TabPy-Details", "true");
+    for time in 0..60 {
+        let answer = server.send(&request);
+        assert_eq!(answer.header("TabPy-Output"), Some("ZW5kcwo="), "{time}: {}", answer.body.len());
+    }
+}
+
+#[test]
+fn one_long_text_among_many_values_is_read_as_it_is() {
+    let server = two_workers();
+    let (numbers, text) = (vec![1.25; 300_000], "y".repeat(200_000));
+    for columns in
+        [json!({"_arg1": numbers, "_arg2": [text, text]}), json!({"_arg1": [text, text], "_arg2": numbers})]
+    {
+        let script =
+            "return [len(_arg1), len(_arg2), sum(len(x) for x in _arg1 + _arg2 if isinstance(x, str))]";
+        let answer = server.evaluate(script, columns).json();
+        assert_eq!(answer[2], 400_000);
+        assert_eq!(answer[0].as_u64().unwrap() + answer[1].as_u64().unwrap(), 300_002);
+    }
+}
+
+/// A script with what it takes to write to the wire what only the worker should.
+fn forging(what: &str) -> String {
+    format!(
+        "import os, struct\ndef frame(id, length, impure, more):\n    \
+         return b'PRpt' + struct.pack('<I8sQII4BB3x', 200, id, length, 0, 0, 1, 0, 0, impure, more)\n\
+         def write(wire, text):\n    while text: text = text[os.write(wire, text):]\n{what}"
+    )
+}
+
+/// A child process reads the request's id off the first part, and then takes the worker's place.
+fn by_a_child(frames: &str) -> String {
+    format!(
+        "wire = os.dup(64)\nr, w = os.pipe()\nos.dup2(w, 64)\nif os.fork() == 0:\n    \
+         id = os.read(r, 40)[8:16]\n    while True: write(wire, {frames})\nreturn iter(range(10**8))"
+    )
+}
+
+#[test]
+fn a_script_that_forges_frames_fills_no_memory_but_its_own() {
+    let server =
+        Server::builder().env("TABPY_WORKERS", 1).env("TABPY_MAX_RESPONSE_SIZE_MB", 10).start().ready();
+    let before = resident(&server);
+    for what in [
+        "while True: write(64, frame(bytes(8), 0, 1, 0) * 1000)".to_owned(),
+        by_a_child("frame(id, 98304, 0, 1) + b'1' * 98304"),
+        by_a_child("frame(id, 0, 1, 0) * 1000"),
+    ] {
+        let info = server.evaluate(&forging(&what), json!({})).info(500, "Error processing script");
+        assert!(info.starts_with("The script wrote to a descriptor of the server's"), "{info}");
+        assert!(resident(&server) < before + (60 << 10), "{what}: {} {before}", resident(&server));
+        server.still_works();
+    }
 }
 
 #[test]

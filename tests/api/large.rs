@@ -100,7 +100,7 @@ fn memory_of_a_large_request_is_given_back() {
 }
 
 /// Kilobytes of all processes that run Python, and of the server.
-fn resident(server: &Server) -> usize {
+pub(crate) fn resident(server: &Server) -> usize {
     let pids = server.processes().into_iter().map(|process| process.pid).chain([server.pid()]);
     pids.map(|pid| {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

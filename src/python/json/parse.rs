@@ -124,12 +124,29 @@ impl Parser<'_, '_, '_> {
     #[inline]
     fn value(&mut self, depth: usize) -> Result<Owned, Unfit> {
         match self.peek() {
-            Some(b'"') => self.text(false),
+            Some(b'"') => self.whole_text(),
             Some(b'-' | b'0'..=b'9') => self.number(),
             Some(b'[') => self.list(depth),
             Some(b'{') => self.object(depth),
             _ => self.word(),
         }
+    }
+
+    /// A text that may be longer than what has come.
+    #[inline]
+    fn whole_text(&mut self) -> Result<Owned, Unfit> {
+        let start = self.at;
+        match self.text(false) {
+            Err(Unfit) if self.input.len() < self.length => self.text_when_whole(start),
+            outcome => outcome,
+        }
+    }
+
+    #[cold]
+    fn text_when_whole(&mut self, start: usize) -> Result<Owned, Unfit> {
+        self.at = start;
+        self.wait_for(self.length, 0);
+        self.text(false)
     }
 
     fn word(&mut self) -> Result<Owned, Unfit> {
@@ -200,7 +217,7 @@ impl Parser<'_, '_, '_> {
         loop {
             let item = match self.peek() {
                 Some(b'-' | b'0'..=b'9') => self.number()?,
-                Some(b'"') => self.text(false)?,
+                Some(b'"') => self.whole_text()?,
                 _ => self.value(depth + 1)?,
             };
             if !items.push(item) {

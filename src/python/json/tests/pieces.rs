@@ -1,11 +1,9 @@
 //! Documents that are parsed while they come, and answers that go out while they are written: neither makes a
 //! difference.
 
-use std::mem::MaybeUninit;
-
 use pyo3::prelude::*;
 
-use super::super::{Coming, Parts, WriteError, parse_coming, write_in_parts};
+use super::super::{Coming, Parts, Read, WriteError, parse_coming, write_in_parts};
 use super::{described, evaluated, parsed, reference, with_python, written};
 
 /// What our parser makes of a document of which `beginning` bytes are there and the rest comes in pieces.
@@ -18,13 +16,12 @@ fn parsed_in_pieces(
 ) -> String {
     let (first, rest) = document.split_at(beginning.min(document.len()));
     let mut pieces = rest.chunks(piece);
-    let mut read = |room: &mut [MaybeUninit<u8>]| {
+    let read: &mut Read<'_> = &mut |room| {
         let piece = pieces.next()?;
-        room[..piece.len()].write_copy_of_slice(piece);
-        Some(piece.len())
+        Some(room[..piece.len()].write_copy_of_slice(piece))
     };
     let mut buffer = [b"header", first].concat();
-    let mut coming = Coming::new(&mut buffer, 6, document.len(), &mut read);
+    let mut coming = Coming::new(&mut buffer, 6, document.len(), read);
     coming.margin = margin;
     match parse_coming(py, &mut coming) {
         Ok(value) => reference(py).call_method1("describe", (value,)).unwrap().extract().unwrap(),
@@ -85,8 +82,8 @@ fn a_document_that_comes_in_pieces_is_the_same() {
 fn a_document_that_never_comes_whole_is_an_error() {
     with_python(|py| {
         let mut buffer = b"[1, 2, ".to_vec();
-        let mut read = |_: &mut [MaybeUninit<u8>]| None;
-        let error = parse_coming(py, &mut Coming::new(&mut buffer, 0, 100, &mut read)).unwrap_err();
+        let read: &mut Read<'_> = &mut |_| None;
+        let error = parse_coming(py, &mut Coming::new(&mut buffer, 0, 100, read)).unwrap_err();
         assert_eq!(described(&error, py), "BrokenPipeError: the request is not whole");
     });
 }
