@@ -135,9 +135,10 @@ impl Pool {
         Ok(Self { shared })
     }
 
-    /// Has a worker do the job. Dropping the future ends the job, and the worker with it.
-    pub async fn run(&self, mut job: Job) -> Result<Answer, Trouble> {
-        if let Some(feed) = job.feed.take() {
+    /// Has a worker do the job: the one that has read some of the body, if one has. Dropping the future ends the job,
+    /// and the worker with it.
+    pub async fn run(&self, job: Job, feed: Option<Box<Feed>>) -> Result<Answer, Trouble> {
+        if let Some(feed) = feed {
             return Box::pin(self.run_on(feed.lease, Some(feed.sending), job)).await;
         }
         let lease = match self.turn(&job).await? {

@@ -16,7 +16,7 @@ use futures_util::{FutureExt as _, Stream, StreamExt as _};
 
 use super::Service;
 use super::bodies::{Bodies, SMALL, Share};
-use super::early::{Early, Pace};
+use super::early::Early;
 use crate::failure::Failure;
 use crate::large_pages;
 
@@ -33,24 +33,16 @@ const COURTESY: Duration = Duration::from_secs(20);
 /// too.
 const FOR_A_MEGABYTE: Duration = Duration::from_secs(4);
 
-/// Reads the body; `limit` in bytes.
+/// Reads the body; `limit` in bytes. It may go to a worker while it comes.
 pub(super) async fn read(
-    request: &HttpRequest,
-    payload: Payload,
-    limit: usize,
-    gzip: bool,
-) -> Result<Bytes, Failure> {
-    read_early(request, payload, limit, gzip, None).await
-}
-
-/// The same for a body that may go to a worker while it comes.
-pub(super) async fn read_early(
     request: &HttpRequest,
     mut payload: Payload,
     limit: usize,
-    gzip: bool,
     early: Option<&mut Early<'_>>,
 ) -> Result<Bytes, Failure> {
+    let Some(service) = request.app_data::<Data<Service>>() else {
+        return Err(Failure::new(500, "The server does not know its own settings."));
+    };
     let announced = request
         .headers()
         .get(CONTENT_LENGTH)
@@ -63,7 +55,7 @@ pub(super) async fn read_early(
     let encoding = request.headers().get(CONTENT_ENCODING).and_then(|encoding| encoding.to_str().ok());
     let inflated = match encoding.map(str::trim) {
         None | Some("" | "identity") => false,
-        Some(encoding) if encoding.eq_ignore_ascii_case("gzip") && gzip => true,
+        Some(encoding) if encoding.eq_ignore_ascii_case("gzip") && service.gzip => true,
         Some(encoding) if encoding.eq_ignore_ascii_case("gzip") => {
             return Err(Failure::new(400, "Compressed requests are switched off.")
                 .info("TABPY_GZIP_ENABLE is false."));
@@ -73,9 +65,6 @@ pub(super) async fn read_early(
                 Failure::new(400, "The body's Content-Encoding is not supported.").info("Use gzip or none.")
             );
         }
-    };
-    let Some(service) = request.app_data::<Data<Service>>() else {
-        return Err(Failure::new(500, "The server does not know its own settings."));
     };
     let early = early.filter(|_| !inflated);
     let body = gather(&mut payload, limit, announced, &service.bodies, early).await?;
@@ -133,16 +122,17 @@ async fn gather<S>(
     limit: usize,
     announced: Option<usize>,
     bodies: &Arc<Bodies>,
-    early: Option<&mut Early<'_>>,
+    mut early: Option<&mut Early<'_>>,
 ) -> Result<Bytes, Failure>
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
 {
-    let mut pace = None;
     let share = match announced {
         Some(length) if length > SMALL => match Box::pin(bodies.take(length)).await {
             Ok(share) => {
-                pace = early.and_then(|early| early.pace(length));
+                if let Some(early) = &mut early {
+                    early.begins(length);
+                }
                 share
             }
             Err(failure) => {
@@ -158,7 +148,7 @@ where
         return Err(Box::pin(over(body, first.len(), limit)).await);
     }
     let Some(second) = next(body).await? else { return Ok(share.hold(first)) };
-    Box::pin(gather_parts(body, limit, share, pace, [first, second])).await
+    Box::pin(gather_parts(body, limit, share, early, [first, second])).await
 }
 
 /// The same for a body that comes in several parts, of which two have come.
@@ -166,7 +156,7 @@ async fn gather_parts<S>(
     body: &mut S,
     limit: usize,
     mut share: Share,
-    mut pace: Option<Pace<'_, '_>>,
+    mut early: Option<&mut Early<'_>>,
     [first, second]: [Bytes; 2],
 ) -> Result<Bytes, Failure>
 where
@@ -180,10 +170,10 @@ where
     while let Some(bytes) = chunk {
         let length = whole.len() + bytes.len();
         if length > share.bytes()
-            && let Some(pace) = &mut pace
+            && let Some(early) = &mut early
         {
-            // More than was announced is no body for a worker.
-            pace.stop();
+            // As many bytes are read as were announced, and this is more.
+            early.stop();
         }
         if length > limit {
             return Err(over(body, length, limit).await);
@@ -208,10 +198,10 @@ where
             return Err(late());
         }
         whole.extend_from_slice(&bytes);
-        chunk = match &mut pace {
-            Some(pace) => {
-                pace.goes_on(&whole, now);
-                next_in_time(body, pace).await?
+        chunk = match &mut early {
+            Some(early) => {
+                early.goes_on(&whole, now);
+                next_in_time(body, early).await?
             }
             None => next(body).await?,
         };
@@ -220,15 +210,15 @@ where
 }
 
 /// The next part of a body for which a worker may wait.
-async fn next_in_time<S>(body: &mut S, pace: &mut Pace<'_, '_>) -> Result<Option<Bytes>, Failure>
+async fn next_in_time<S>(body: &mut S, early: &mut Early<'_>) -> Result<Option<Bytes>, Failure>
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
 {
-    if let Some(until) = pace.waits_until() {
+    if let Some(until) = early.waits_until() {
         if let Ok(come) = tokio::time::timeout_at(until.into(), next(body)).await {
             return come;
         }
-        pace.stop();
+        early.stop();
     }
     next(body).await
 }

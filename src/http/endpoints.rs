@@ -140,7 +140,7 @@ pub(super) async fn remove(
     payload: web::Payload,
     service: web::Data<Service>,
 ) -> Handled {
-    body::read(&request, payload, service.max_request_bytes, service.gzip).await?;
+    body::read(&request, payload, service.max_request_bytes, None).await?;
     let name = FunctionName::new(&name).ok_or_else(|| missing(&name))?;
     service.store.remove(name, user(&request)).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -156,7 +156,7 @@ pub(super) fn missing(name: &str) -> Failure {
 }
 
 async fn read(request: &HttpRequest, payload: web::Payload, service: &Service) -> Result<Given, Failure> {
-    let body = body::read(request, payload, service.max_request_bytes, service.gzip).await?;
+    let body = body::read(request, payload, service.max_request_bytes, None).await?;
     if body.is_empty() {
         return Err(Failure::new(400, "Input body cannot be empty"));
     }

@@ -24,8 +24,6 @@ pub(super) struct Call {
     pub(super) name: Box<str>,
     pub(super) version: u32,
     pub(super) body: Bytes,
-    /// The worker that has read some of the body, if one has.
-    pub(super) feed: Option<Box<Feed>>,
     /// Whether what is printed is told with the answer.
     pub(super) wants_output: bool,
     /// Whether it may go to a worker together with others; see [`super::light`].
@@ -48,8 +46,7 @@ pub(super) async fn evaluate(
 ) -> Handled {
     let mut early = Early::new(&service);
     let may_go_early = service.evaluate_enabled.then_some(&mut early);
-    let body =
-        body::read_early(&request, payload, service.max_request_bytes, service.gzip, may_go_early).await?;
+    let body = body::read(&request, payload, service.max_request_bytes, may_go_early).await?;
     if !service.evaluate_enabled {
         let message = "Ad-hoc scripts have been disabled on this analytics extension, please contact your \
                        administrator.";
@@ -64,11 +61,10 @@ pub(super) async fn evaluate(
         name: Box::default(),
         version: 0,
         body,
-        feed,
         wants_output: wants_details,
         light,
     };
-    let outcome = work(&request, &service, &mut call, &service.evaluate_timeout, as_for_script).await;
+    let outcome = work(&request, &service, &mut call, feed, as_for_script).await;
     match (key, &outcome) {
         (Some(key), Ok(answer)) => service.light_scripts.learn(key, Some(answer)),
         // One that was not begun tells nothing of the script.
@@ -97,29 +93,29 @@ pub(super) async fn work(
     request: &HttpRequest,
     service: &Service,
     call: &mut Call,
-    timeout: &Timeout,
+    feed: Option<Box<Feed>>,
     failure: impl FnOnce(Trouble, &str) -> Failure,
 ) -> Result<Answer, Refusal> {
     let asked = Instant::now();
-    let deadline = asked + timeout.duration;
     let Call { task, version, wants_output, light, .. } = *call;
+    let deadline = asked + timeout(service, task).duration;
     let generation = service.generation();
     if let Some(record) = request.extensions_mut().get_mut::<Record>() {
         let route = if task == Task::Query { &service.query_route } else { &service.evaluate_route };
         record.route = Some(Arc::clone(route));
     }
-    let running = service.pool.run(Job {
+    let job = Job {
         task,
         name: std::mem::take(&mut call.name),
         version,
         generation,
         body: std::mem::take(&mut call.body),
-        feed: call.feed.take(),
         asked,
         deadline,
         wants_output,
         light,
-    });
+    };
+    let running = service.pool.run(job, feed);
     let outcome = tokio::select! {
         biased;
         outcome = running => outcome,
@@ -134,7 +130,7 @@ pub(super) async fn work(
             if let Some(record) = request.extensions_mut().get_mut::<Record>() {
                 record.work = work;
             }
-            let failure = failure(trouble, &timeout.text);
+            let failure = failure(trouble, &timeout(service, task).text);
             tracing::warn!(status = failure.status, info = failure.info, "{}", failure.message);
             remember(request, What { kind: failure.message.clone(), line: None });
             return Err(failure.into());
@@ -160,6 +156,10 @@ pub(super) async fn work(
         remember(request, log_error(answer.status, body));
     }
     Ok(answer)
+}
+
+fn timeout(service: &Service, task: Task) -> &Timeout {
+    if task == Task::Query { &service.query_timeout } else { &service.evaluate_timeout }
 }
 
 /// Nobody reads this; the log shows its status, which is nginx's for the same.

@@ -104,7 +104,7 @@ pub(super) async fn put(
     service: web::Data<Service>,
 ) -> Handled {
     let limit = service.store.max_function_bytes();
-    let body = body::read(&request, payload, limit, service.gzip).await;
+    let body = body::read(&request, payload, limit, None).await;
     // The words for other requests name another setting.
     let body =
         body.map_err(|failure| if failure.status == 413 { store::too_large(limit) } else { failure })?;
@@ -142,7 +142,7 @@ pub(super) async fn roll_back(
     payload: web::Payload,
     service: web::Data<Service>,
 ) -> Handled {
-    body::read(&request, payload, service.max_request_bytes, service.gzip).await?;
+    body::read(&request, payload, service.max_request_bytes, None).await?;
     let refused = || {
         Failure::new(400, "The version must be a whole number from 1 on.")
             .info("POST /functions/NAME/rollback?version=2; GET /functions/NAME/versions lists those that are kept.")

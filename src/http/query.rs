@@ -43,21 +43,19 @@ pub(super) async fn query(
     payload: web::Payload,
     service: web::Data<Service>,
 ) -> Handled {
-    let body = body::read(&request, payload, service.max_request_bytes, service.gzip).await?;
+    let body = body::read(&request, payload, service.max_request_bytes, None).await?;
     let version = wanted(&request)?;
-    let name = name.into_inner();
+    let name = name.into_inner().into_boxed_str();
     let mut call = evaluate::Call {
         task: Task::Query,
-        name: name.as_str().into(),
+        name: name.clone(),
         version,
         body,
-        feed: None,
         wants_output: false,
         light: false,
     };
     let as_for_function = |trouble, timeout: &str| failure(trouble, &name, timeout);
-    let answer =
-        evaluate::work(&request, &service, &mut call, &service.query_timeout, as_for_function).await?;
+    let answer = evaluate::work(&request, &service, &mut call, None, as_for_function).await?;
     let body = answer.body.whole().await.map_err(|error| {
         Failure::new(500, format!("Error querying function '{name}'")).info(format!("{error}."))
     })?;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Begun, Body, Feed};
+use super::{Begun, Body};
 use crate::wire::{Reply, Task};
 
 /// Work for one worker.
@@ -17,8 +17,6 @@ pub struct Job {
     /// The newest generation of deployed functions.
     pub generation: u64,
     pub body: Bytes,
-    /// The worker that has read some of the body, if one has.
-    pub feed: Option<Box<Feed>>,
     /// When its last byte had come.
     pub asked: Instant,
     /// When the client gets its answer at the latest.

@@ -32,7 +32,6 @@ impl Pool {
             version: 0,
             generation: 0,
             body: Bytes::from(body),
-            feed: None,
             asked,
             deadline,
             wants_output: false,
