@@ -60,24 +60,22 @@ pub(super) struct Floats {
     next: *mut u8,
     end: *mut u8,
     header: Header,
-    usable: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// No float has come yet in a document that may be worth it.
+    Untried,
+    InUse,
+    NotUsable,
 }
 
 impl Floats {
     /// For a document of so many bytes.
     pub(super) fn for_input(length: usize) -> Self {
-        let header = if length >= WORTH_IT { header() } else { None };
-        let usable = header.is_some();
-        let mut floats =
-            Self { next: null_mut(), end: null_mut(), header: header.unwrap_or_default(), usable };
-        if usable {
-            let mut chunks = lock();
-            chunks.begin_again();
-            if let Some((chunk, next)) = chunks.begun.take() {
-                (floats.next, floats.end) = (next as *mut u8, end_of(chunk));
-            }
-        }
-        floats
+        let state = if length >= WORTH_IT { State::Untried } else { State::NotUsable };
+        Self { next: null_mut(), end: null_mut(), header: Header::default(), state }
     }
 
     /// A new float, or null with an exception set.
@@ -99,16 +97,29 @@ impl Floats {
 
     #[inline(never)]
     fn make_elsewhere(&mut self, value: f64) -> *mut ffi::PyObject {
-        if self.usable {
-            self.stop();
-            if let Some(chunk) = lock().take() {
-                (self.next, self.end) = (start_of(chunk), end_of(chunk));
-                return self.make(value);
-            }
-            self.usable = false;
+        if self.has_room() {
+            return self.make(value);
         }
         // SAFETY: making a float has no precondition but the interpreter, which runs while there is a parser.
         unsafe { ffi::PyFloat_FromDouble(value) }
+    }
+
+    /// Goes on to another chunk, if there is one.
+    fn has_room(&mut self) -> bool {
+        let room = match self.state {
+            State::NotUsable => return false,
+            State::Untried => header().and_then(|header| {
+                self.header = header;
+                lock().go_on()
+            }),
+            State::InUse => {
+                self.stop();
+                lock().go_on()
+            }
+        };
+        self.state = if room.is_some() { State::InUse } else { State::NotUsable };
+        (self.next, self.end) = room.unwrap_or((null_mut(), null_mut()));
+        room.is_some()
     }
 
     /// Puts the rest of a chunk back. One that is used up goes back with its last float.
@@ -314,6 +325,19 @@ impl Chunks {
         };
         START.store((start as usize).next_multiple_of(LARGE), Ordering::Relaxed);
         true
+    }
+
+    /// Room for floats, from where on and up to where: in the chunk that was begun, or in another one.
+    fn go_on(&mut self) -> Option<(*mut u8, *mut u8)> {
+        self.begin_again();
+        let (chunk, next) = match self.begun.take() {
+            Some((chunk, next)) => (chunk, next as *mut u8),
+            None => {
+                let chunk = self.take()?;
+                (chunk, start_of(chunk))
+            }
+        };
+        Some((next, end_of(chunk)))
     }
 
     /// A chunk in which no float was made yet.
