@@ -1,53 +1,32 @@
 //! Memory for the floats of large bodies. CPython takes 32 bytes for each and a look at its lists; here a float
 //! takes the 24 bytes that it has, right behind the one before, in large pages. It is freed as any other object: the
 //! function that CPython frees objects with is told of this memory the first time that some is needed.
-//!
-//! Each chunk counts what lives in it, and is used again when that is nothing. The Global Interpreter Lock, which
-//! is held wherever objects are made and freed, guards the counts.
 #![expect(
     unsafe_code,
     reason = "objects are laid out in memory of our own, and freed through a function pointer"
 )]
 
+mod chunks;
+
 use std::ffi::c_void;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
-use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap_anonymous, mprotect};
 
-use crate::large_pages::LARGE;
+use chunks::{FLOAT, chunk_of, fewer, is_ours, lock};
+pub(super) use chunks::{keep, keeps, trim};
 
 /// Smaller documents have few floats.
 const WORTH_IT: usize = 64 << 10;
-
-/// Addresses that are set aside; memory is taken for as many chunks of them as are used.
-const REGION: usize = 1 << 30;
-const CHUNKS: usize = REGION / LARGE;
-
-/// A worker that never sees more has small pages.
-const SMALL_CHUNKS: usize = 1;
-
-const FLOAT: usize = size_of::<ffi::PyFloatObject>();
-const FLOATS: usize = LARGE / FLOAT;
 
 /// What all floats begin with: their count of references, and their type.
 type Header = [usize; 2];
 
 /// Without a GIL, objects are counted and freed otherwise; and a debug build of CPython puts more into them.
 const FITS: bool = cfg!(not(Py_GIL_DISABLED)) && FLOAT == size_of::<Header>() + size_of::<f64>();
-
-/// Where the region begins; before there is one, where nothing is.
-static START: AtomicUsize = AtomicUsize::new(NOWHERE);
-const NOWHERE: usize = usize::MAX - REGION;
-
-/// Floats of each chunk that are alive or not made yet.
-static LEFT: [AtomicU32; CHUNKS] = [const { AtomicU32::new(0) }; CHUNKS];
-
-static CHUNKS_OF_FLOATS: Mutex<Chunks> = Mutex::new(Chunks::new());
 
 type Free = extern "C" fn(*mut c_void, *mut c_void);
 
@@ -153,26 +132,6 @@ pub(super) fn prepare() {
     }
 }
 
-/// From now on at most so many bytes are kept empty.
-pub(super) fn keep(bytes: usize) {
-    lock().kept = bytes / LARGE;
-}
-
-/// Whether there is more than the next small document may need.
-pub(super) fn keeps() -> bool {
-    lock().empty.len() > SMALL_CHUNKS
-}
-
-/// Gives back what is empty.
-pub(super) fn trim() {
-    let mut chunks = lock();
-    chunks.begin_again();
-    if let Some((chunk, _)) = chunks.begun.take_if(|(chunk, next)| *next == start_of(*chunk) as usize) {
-        chunks.empty.push(chunk);
-    }
-    chunks.trim(0);
-}
-
 /// What floats begin with, if they may be made here: objects are freed by our function, and laid out as expected.
 fn header() -> Option<Header> {
     if !FITS || !frees() || !lock().has_region() {
@@ -260,146 +219,6 @@ extern "C" fn release(context: *mut c_void, object: *mut c_void) {
     } else if let Some(free) = FREE_OTHERS.get() {
         free(context, object);
     }
-}
-
-#[inline]
-fn is_ours(object: *mut c_void) -> bool {
-    (object as usize).wrapping_sub(START.load(Ordering::Relaxed)) < REGION
-}
-
-/// So many floats of a chunk are gone, or will not be made. The GIL is held, so nobody else changes the count.
-fn fewer(chunk: usize, floats: u32) {
-    if floats == 0 {
-        return;
-    }
-    let left = LEFT[chunk].load(Ordering::Relaxed).wrapping_sub(floats);
-    LEFT[chunk].store(left, Ordering::Relaxed);
-    if left == 0 {
-        lock().give(chunk);
-    }
-}
-
-fn chunk_of(float: *mut u8) -> usize {
-    (float as usize - START.load(Ordering::Relaxed)) / LARGE
-}
-
-fn start_of(chunk: usize) -> *mut u8 {
-    (START.load(Ordering::Relaxed) + chunk * LARGE) as *mut u8
-}
-
-fn end_of(chunk: usize) -> *mut u8 {
-    start_of(chunk).wrapping_add(FLOATS * FLOAT)
-}
-
-fn lock() -> MutexGuard<'static, Chunks> {
-    // Its state is whole at every moment, and no Python code runs while it is held.
-    CHUNKS_OF_FLOATS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-struct Chunks {
-    /// Those from here on were never used.
-    fresh: usize,
-    /// With memory and without.
-    empty: Vec<usize>,
-    bare: Vec<usize>,
-    /// One that has room yet, and from which address on.
-    begun: Option<(usize, usize)>,
-    kept: usize,
-}
-
-impl Chunks {
-    const fn new() -> Self {
-        Self { fresh: 0, empty: Vec::new(), bare: Vec::new(), begun: None, kept: 0 }
-    }
-
-    /// Sets the region aside, the first time.
-    fn has_region(&self) -> bool {
-        if START.load(Ordering::Relaxed) != NOWHERE {
-            return true;
-        }
-        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
-        // SAFETY: a new mapping at a place of the kernel's choice touches nobody's memory.
-        let Ok(start) = (unsafe { mmap_anonymous(null_mut(), REGION + LARGE, ProtFlags::empty(), flags) })
-        else {
-            return false;
-        };
-        START.store((start as usize).next_multiple_of(LARGE), Ordering::Relaxed);
-        true
-    }
-
-    /// Room for floats, from where on and up to where: in the chunk that was begun, or in another one.
-    fn go_on(&mut self) -> Option<(*mut u8, *mut u8)> {
-        self.begin_again();
-        let (chunk, next) = match self.begun.take() {
-            Some((chunk, next)) => (chunk, next as *mut u8),
-            None => {
-                let chunk = self.take()?;
-                (chunk, start_of(chunk))
-            }
-        };
-        Some((next, end_of(chunk)))
-    }
-
-    /// A chunk in which no float was made yet.
-    fn take(&mut self) -> Option<usize> {
-        let chunk = match self.empty.pop() {
-            Some(chunk) => chunk,
-            None => {
-                let chunk = self.bare.last().copied().unwrap_or(self.fresh);
-                if chunk == CHUNKS || !has_memory(chunk) {
-                    return None;
-                }
-                if self.bare.pop().is_none() {
-                    self.fresh += 1;
-                }
-                chunk
-            }
-        };
-        LEFT[chunk].store(FLOATS as u32, Ordering::Relaxed);
-        Some(chunk)
-    }
-
-    /// Where nothing that was made in the chunk with room is alive, all of it is room again.
-    fn begin_again(&mut self) {
-        if let Some((chunk, next)) = &mut self.begun
-            && LEFT[*chunk].load(Ordering::Relaxed) as usize == (end_of(*chunk) as usize - *next) / FLOAT
-        {
-            *next = start_of(*chunk) as usize;
-            LEFT[*chunk].store(FLOATS as u32, Ordering::Relaxed);
-        }
-    }
-
-    fn give(&mut self, chunk: usize) {
-        self.empty.push(chunk);
-        if self.empty.len() > self.kept + 1 {
-            self.trim(self.kept);
-        }
-    }
-
-    /// Takes the memory of all empty chunks but so many.
-    fn trim(&mut self, keep: usize) {
-        for chunk in self.empty.drain(..self.empty.len().saturating_sub(keep)) {
-            let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
-            // SAFETY: the place is one of the region's, in which nothing lives any more. A refusal leaves its memory.
-            let _ = unsafe { mmap_anonymous(start_of(chunk).cast(), LARGE, ProtFlags::empty(), flags) };
-            self.bare.push(chunk);
-        }
-    }
-}
-
-/// Gives a chunk its memory; false, if there is none.
-fn has_memory(chunk: usize) -> bool {
-    let start = start_of(chunk).cast();
-    // SAFETY: the place is one of the region's, in which nothing lives, and advice changes no byte of it.
-    unsafe {
-        if mprotect(start, LARGE, MprotectFlags::READ | MprotectFlags::WRITE).is_err() {
-            return false;
-        }
-        if chunk >= SMALL_CHUNKS {
-            let _ = madvise(start, LARGE, Advice::LinuxHugepage);
-        }
-    }
-    true
 }
 
 #[cfg(test)]
