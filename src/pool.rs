@@ -167,22 +167,11 @@ impl Pool {
             }
             let begun = Begun { worker: lease.number(), queued };
             match tokio::time::timeout_at(deadline, lease.exchange(&mut job, begun_with.take())).await {
-                Ok(Ok(reply::Done { reply, pieces, body, missing, spoilt, output, .. })) => {
-                    let length = pieces.length() + body.len() + missing;
-                    let body = if length == body.len() {
-                        lease.give_back(spoilt);
-                        Body::Whole(body)
-                    } else {
-                        let (sender, parts) = Parts::new(length);
-                        pieces.pass_on(&sender);
-                        // It has its receiver.
-                        let _ = sender.send(body);
-                        if missing == 0 {
-                            lease.give_back(spoilt);
-                        } else {
-                            tokio::spawn(lease.pass_on(missing, sender, spoilt, deadline));
-                        }
-                        Body::Parts(parts)
+                Ok(Ok(reply::Done { reply, pieces, body, spoilt, output, .. })) => {
+                    lease.give_back(spoilt);
+                    let body = match pieces.length() {
+                        0 => Body::Whole(body),
+                        _ => Body::Parts(Parts::new(pieces.followed_by(body))),
                     };
                     return Ok(Answer { output, ..Answer::of(&reply, body, begun, started.elapsed()) });
                 }

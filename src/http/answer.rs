@@ -66,12 +66,7 @@ pub(super) async fn json_for(request: &HttpRequest, status: u16, body: Body) -> 
         Body::Parts(parts) if !accepts_gzip(request) => {
             return builder(status).body(SizedStream::new(parts.length() as u64, parts));
         }
-        body => match body.whole().await {
-            Ok(body) => body,
-            Err(error) => {
-                return refused(&Failure::new(500, "Error processing script").info(format!("{error}.")));
-            }
-        },
+        body => body.whole(),
     };
     if body.len() < WORTH_COMPRESSING || !accepts_gzip(request) {
         return json(status, body);

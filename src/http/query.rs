@@ -56,9 +56,7 @@ pub(super) async fn query(
     };
     let as_for_function = |trouble, timeout: &str| failure(trouble, &name, timeout);
     let answer = evaluate::work(&request, &service, &mut call, None, as_for_function).await?;
-    let body = answer.body.whole().await.map_err(|error| {
-        Failure::new(500, format!("Error querying function '{name}'")).info(format!("{error}."))
-    })?;
+    let body = answer.body.whole();
     let tag = if answer.status == 200 { tag(&body).await } else { None };
     let mut response = answer::json_for(&request, answer.status, Body::Whole(body)).await;
     if let Some(tag) = tag {

@@ -1,14 +1,12 @@
-//! An answer's body: whole, or, if it is long, on its way. What has come of it is passed on while the rest
-//! is still coming, and what a slow client does not take waits here: never in the worker, which is given to
-//! the next request as soon as it has said everything.
+//! An answer's body: in one piece, or, if it is long, in those in which it came. What a slow client does not take
+//! waits here: never in the worker, which is given to the next request as soon as it has said everything.
 
-use std::io::{self, ErrorKind};
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{Stream, StreamExt as _};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use futures_util::Stream;
 
 use crate::heap;
 
@@ -17,34 +15,31 @@ pub enum Body {
     Parts(Parts),
 }
 
-/// A body of known length that has not come whole yet.
+/// The parts of a body, each of which is let go of when it was sent.
 pub struct Parts {
     length: usize,
-    missing: usize,
-    coming: UnboundedReceiver<Bytes>,
+    left: std::vec::IntoIter<Bytes>,
 }
 
 impl Body {
-    /// Waits for the rest, if there is one.
-    pub async fn whole(self) -> io::Result<Bytes> {
+    /// All of it in one piece.
+    pub fn whole(self) -> Bytes {
         match self {
-            Self::Whole(bytes) => Ok(bytes),
+            Self::Whole(bytes) => bytes,
             Self::Parts(mut parts) => {
                 let mut whole = BytesMut::with_capacity(parts.length);
-                while let Some(part) = parts.next().await {
-                    whole.extend_from_slice(&part?);
+                for part in parts.left.by_ref() {
+                    whole.extend_from_slice(&part);
                 }
-                Ok(whole.freeze())
+                whole.freeze()
             }
         }
     }
 }
 
 impl Parts {
-    /// A body of so many bytes, and where they are to be put; no more are than that.
-    pub(super) fn new(length: usize) -> (UnboundedSender<Bytes>, Self) {
-        let (sender, coming) = unbounded_channel();
-        (sender, Self { length, missing: length, coming })
+    pub(super) fn new(parts: Vec<Bytes>) -> Self {
+        Self { length: parts.iter().map(Bytes::len).sum(), left: parts.into_iter() }
     }
 
     pub fn length(&self) -> usize {
@@ -59,38 +54,25 @@ impl Drop for Parts {
 }
 
 impl Stream for Parts {
-    type Item = io::Result<Bytes>;
+    type Item = Result<Bytes, Infallible>;
 
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
-        this.coming.poll_recv(context).map(|part| match part {
-            Some(part) => {
-                this.missing = this.missing.saturating_sub(part.len());
-                Some(Ok(part))
-            }
-            None if this.missing == 0 => None,
-            None => {
-                this.missing = 0;
-                Some(Err(io::Error::new(ErrorKind::UnexpectedEof, "the worker ended while it answered")))
-            }
-        })
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.get_mut().left.next().map(Ok))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt as _;
+
     use super::*;
 
     #[tokio::test]
-    async fn a_body_comes_whole_or_is_an_error() {
-        let (sender, parts) = Parts::new(5);
-        sender.send(Bytes::from_static(b"ab")).unwrap();
-        sender.send(Bytes::from_static(b"cde")).unwrap();
-        drop(sender);
-        assert_eq!(Body::Parts(parts).whole().await.unwrap(), "abcde");
-        let (sender, parts) = Parts::new(5);
-        sender.send(Bytes::from_static(b"abcd")).unwrap();
-        drop(sender);
-        assert_eq!(Body::Parts(parts).whole().await.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    async fn a_body_is_the_same_in_parts_and_whole() {
+        let parts = || Parts::new(vec![Bytes::from_static(b"ab"), Bytes::from_static(b"cde")]);
+        assert_eq!(parts().length(), 5);
+        assert_eq!(Body::Parts(parts()).whole(), "abcde");
+        let streamed: Vec<_> = parts().map(|part| part.unwrap()).collect().await;
+        assert_eq!(streamed, ["ab", "cde"]);
     }
 }

@@ -2,12 +2,11 @@
 //! while what the script prints goes to the log.
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
 use tokio::net::unix::pipe;
-use tokio::sync::mpsc::UnboundedSender;
 
 use super::channel::Wire;
 use super::output::Printed;
@@ -15,10 +14,10 @@ use super::process::Worker;
 use super::reply::{Done, Source};
 use super::sending::Sending;
 use super::{Job, Limits};
-use crate::wire::{self, Request, Task};
+use crate::wire::{Request, Task};
 
 /// A longer body is not kept once it was sent: a worker that has read so much has begun.
-const BEGUN: usize = 1 << 20;
+pub(super) const BEGUN: usize = 1 << 20;
 
 /// Why there is no reply.
 pub(super) enum Lost {
@@ -57,7 +56,7 @@ impl Worker {
         };
         let (wire, output) = self.watched().map_err(|_| Lost::BeforeItBegan)?;
         if sending.finish(wire, &job.name, &job.body).await.is_err() {
-            return Err(if sending.sent() > BEGUN { Lost::WhileItRead } else { Lost::BeforeItBegan });
+            return Err(sending.lost());
         }
         let Sending { id, last, .. } = sending;
         if job.body.len() > BEGUN {
@@ -81,7 +80,7 @@ impl Worker {
         }
         // What was printed before the reply is in the pipe by now, and the runtime was told of it first; unless it was
         // told of something before that already.
-        if matches!(&received, Ok(Some(done)) if !done.confessed && done.pieces.length() == 0) {
+        if matches!(&received, Ok(Some(done)) if !done.confessed && !done.came_in_pieces) {
             printed.drain(output);
         } else {
             printed.drain_unseen(output);
@@ -133,29 +132,6 @@ impl Worker {
             return Err(Lost::BeforeItBegan);
         }
         Ok((wire, output))
-    }
-
-    /// Reads the rest of a long answer, and passes it on in parts.
-    pub(super) async fn pass_on(
-        &mut self,
-        mut missing: usize,
-        parts: &UnboundedSender<Bytes>,
-    ) -> io::Result<()> {
-        let (wire, _) = self.watched()?;
-        while missing > 0 {
-            let mut part = Vec::with_capacity(wire::PIECE.min(missing));
-            match wire.try_read(&mut part) {
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(length) => {
-                    missing = missing.checked_sub(length).ok_or(ErrorKind::InvalidData)?;
-                    // A client that has left does not keep the worker from being read to the end.
-                    let _ = parts.send(part.into());
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => wire.readable().await?,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 }
 

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use super::Pool;
-use super::exchange::Lost;
 use super::lease::Lease;
 use super::sending::Sending;
 
@@ -45,7 +44,7 @@ impl Feed {
         let Some(worker) = self.lease.worker() else { return false };
         let offered = worker.watched().and_then(|(wire, _)| self.sending.offer(wire, beginning));
         if offered.is_err() {
-            self.lease.lose(&Lost::WhileItRead);
+            self.lease.lose(&self.sending.lost());
         }
         offered.is_ok()
     }

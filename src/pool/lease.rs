@@ -3,10 +3,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::{Instant, timeout_at};
-
 use super::exchange::Lost;
 use super::process::Worker;
 use super::reply::Done;
@@ -61,9 +57,7 @@ impl Lease {
                 return Err(lost);
             }
         };
-        if done.missing == 0 {
-            self.end();
-        }
+        self.end();
         Ok(done)
     }
 
@@ -114,22 +108,6 @@ impl Lease {
 
     pub(super) fn has_met_a_limit(&self) -> bool {
         self.worker.as_ref().is_some_and(|worker| worker.has_met_a_limit())
-    }
-
-    /// Reads the rest of a long answer for the client, and returns the worker after it. A worker that does
-    /// not come to an end in time is ended.
-    pub(super) async fn pass_on(
-        mut self,
-        missing: usize,
-        parts: UnboundedSender<Bytes>,
-        spoilt: bool,
-        deadline: Instant,
-    ) {
-        let Some(worker) = self.worker.as_mut() else { return };
-        if let Ok(Ok(())) = timeout_at(deadline, worker.pass_on(missing, &parts)).await {
-            self.end();
-            self.give_back(spoilt);
-        }
     }
 
     /// How the worker's process ended, after it did.

@@ -6,7 +6,6 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use tokio::net::unix::pipe;
-use tokio::sync::mpsc::UnboundedSender;
 
 use super::channel::Wire;
 use super::output::Printed;
@@ -25,12 +24,10 @@ const ERROR_ALLOWANCE: usize = 8 << 20;
 
 pub(super) struct Done {
     pub(super) reply: Reply,
-    /// What came before the reply.
+    /// What of the answer came before the reply, and whether anything did that may not count.
     pub(super) pieces: Pieces,
-    /// What has come of the answer since.
+    pub(super) came_in_pieces: bool,
     pub(super) body: Bytes,
-    /// How much is still to come.
-    pub(super) missing: usize,
     /// No other script should meet the worker: it said so, or more came than the reply.
     pub(super) spoilt: bool,
     /// What was printed, if that was wanted.
@@ -53,11 +50,11 @@ impl Pieces {
         self.length
     }
 
-    /// Passes them on, to whoever is still there.
-    pub(super) fn pass_on(self, to: &UnboundedSender<Bytes>) {
-        for part in self.whole {
-            let _ = to.send(part);
-        }
+    /// All of them, and what came last.
+    pub(super) fn followed_by(mut self, last: Bytes) -> Vec<Bytes> {
+        let mut all = std::mem::take(&mut self.whole);
+        all.push(last);
+        all
     }
 
     fn push(&mut self, part: Range<usize>) {
@@ -78,6 +75,12 @@ impl Pieces {
     }
 }
 
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        heap::freed(self.length);
+    }
+}
+
 /// Where a reply comes from.
 pub(super) struct Source<'a> {
     pub(super) wire: &'a Wire,
@@ -86,7 +89,7 @@ pub(super) struct Source<'a> {
     pub(super) max_response_bytes: usize,
     /// The id of the request that is answered.
     pub(super) id: u64,
-    /// Whether a long answer may come in parts, and its end stay unread.
+    /// Whether a long answer may come in parts.
     pub(super) in_parts: bool,
 }
 
@@ -132,26 +135,16 @@ impl Source<'_> {
                 }
                 continue;
             }
+            let came_in_pieces = pieces.length > 0;
             if reply.status != 200 {
-                heap::freed(std::mem::take(&mut pieces).length);
+                pieces = Pieces::default();
             }
-            if !is_answer || length <= wire::LONG {
-                self.read_to(&mut received, end).await?;
-            }
+            self.read_to(&mut received, end).await?;
             let spoilt = reply.last || received.len() > end;
-            let come = received.len().min(end);
             let received = Bytes::from(received);
             pieces.slice(&received);
-            let body = received.slice(start..come);
-            return Ok(Some(Done {
-                reply,
-                pieces,
-                body,
-                missing: end - come,
-                spoilt,
-                output: None,
-                confessed,
-            }));
+            let body = received.slice(start..end);
+            return Ok(Some(Done { reply, pieces, came_in_pieces, body, spoilt, output: None, confessed }));
         }
     }
 

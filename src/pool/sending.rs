@@ -4,6 +4,7 @@
 use std::io::{self, IoSlice};
 
 use super::channel::Wire;
+use super::exchange::{BEGUN, Lost};
 use crate::wire::{HEADER, Request};
 
 pub(super) struct Sending {
@@ -21,8 +22,9 @@ impl Sending {
         Self { id: request.id, last, header: request.encode(), sent: 0 }
     }
 
-    pub(super) fn sent(&self) -> usize {
-        self.sent
+    /// What it means that the worker takes no more.
+    pub(super) fn lost(&self) -> Lost {
+        if self.sent > BEGUN { Lost::WhileItRead } else { Lost::BeforeItBegan }
     }
 
     /// Sends as much as the worker takes now of what there is of a body.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::large::resident;
+use crate::support::processes::Process;
 use crate::support::{PATIENCE, Request, Server, wait_for};
 
 /// A body of several megabytes whose answer is its number of rows.
@@ -75,6 +76,25 @@ fn a_body_that_begins_fast_and_goes_on_slowly_keeps_no_worker() {
         is_enough.store(true, Ordering::Relaxed);
         assert_eq!((idle, slow.into_iter().all(|slow| slow.join().unwrap())), (Some(()), true));
     });
+}
+
+#[test]
+fn workers_that_die_while_a_body_comes_cost_it_nothing() {
+    let server = two_workers();
+    for part in 1..8 {
+        let mut connection = server.connect();
+        let bytes = large(400_000).bytes(connection.host());
+        let (first, rest) = bytes.split_at(bytes.len() / 8 * part);
+        connection.write(first).unwrap();
+        // The one that reads it, and the other one.
+        server
+            .processes()
+            .into_iter()
+            .filter(|process| process.name() == "tabpy-worker")
+            .for_each(Process::kill);
+        connection.write(rest).unwrap();
+        connection.read().unwrap().is(200, "400000");
+    }
 }
 
 #[test]
@@ -152,11 +172,14 @@ fn what_is_printed_while_an_answer_is_written_is_told_with_it() {
 fn what_later_scripts_print_is_told_as_well() {
     let server = Server::builder().env("TABPY_WORKERS", 1).start().ready();
     server.evaluate("import os\nreturn 1", json!({})).is(200, "1");
-    let script = "import os\ndef rows():\n    yield from range(60000)\n    print('ends')\nreturn rows()";
-    let request = Request::evaluate(script, &json!({})).header("TabPy-Details", "true");
-    for time in 0..60 {
-        let answer = server.send(&request);
-        assert_eq!(answer.header("TabPy-Output"), Some("ZW5kcwo="), "{time}: {}", answer.body.len());
+    for (status, end) in [(200, ""), (500, "    raise ValueError\n")] {
+        let script = "import os\ndef rows():\n    yield from range(60000)\n    print('ends')\n";
+        let script = format!("{script}{end}return rows()");
+        let request = Request::evaluate(&script, &json!({})).header("TabPy-Details", "true");
+        for time in 0..40 {
+            let answer = server.send(&request);
+            assert_eq!((answer.status, answer.header("TabPy-Output")), (status, Some("ZW5kcwo=")), "{time}");
+        }
     }
 }
 

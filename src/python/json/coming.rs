@@ -13,7 +13,7 @@ pub type Read<'a> = dyn for<'room> FnMut(&'room mut [MaybeUninit<u8>]) -> Option
 const MARGIN: usize = 64 << 10;
 
 pub struct Coming<'a> {
-    /// So much of what has come is left unread until more has come. An element that is longer looks broken off.
+    /// So much of what has come is left unread until more has come. An element that is longer may look broken off.
     pub margin: usize,
     /// Of memory for `whole` bytes, of which `come` are filled.
     start: *mut u8,

@@ -38,7 +38,8 @@ pub(super) fn document<'py>(py: Python<'py>, input: &[u8]) -> Result<Bound<'py, 
     parse(py, input, input.len(), None)
 }
 
-/// The same of a document that is still coming, and is `Unfit` as well if an element is longer than its margin.
+/// The same of a document that is still coming. It is `Unfit` as well if an element other than a text is longer than the
+/// margin.
 pub(super) fn coming_document<'py>(
     py: Python<'py>,
     coming: &mut Coming<'_>,
