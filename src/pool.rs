@@ -246,16 +246,21 @@ impl Pool {
         }
     }
 
+    /// An idle worker, if there is one.
+    fn lease(&self, state: &mut State, light: bool) -> Option<Lease> {
+        let worker = state.take_idle(light)?;
+        let busy = state.alive - state.idle.len();
+        let lease = Lease::new(worker, Arc::clone(&self.shared));
+        Some(lease.staying_awake(busy <= self.shared.processors))
+    }
+
     fn take(&self, job: &Job) -> Result<Taken, Trouble> {
         let mut state = self.shared.lock();
         if state.stopping {
             return Err(Trouble::Stopping);
         }
-        if let Some(worker) = state.take_idle(job.light) {
-            let busy = state.alive - state.idle.len();
-            drop(state);
-            let lease = Lease::new(worker, Arc::clone(&self.shared));
-            return Ok(Taken::Worker(lease.staying_awake(busy <= self.shared.processors)));
+        if let Some(lease) = self.lease(&mut state, job.light) {
+            return Ok(Taken::Worker(lease));
         }
         let queue_size = self.shared.start.limits.queue_size;
         if state.waiting.len() >= queue_size {

@@ -192,9 +192,9 @@ impl Interpreter {
         arena::keeps() || floats::keeps()
     }
 
-    /// Evaluates the body of a `POST /evaluate`, of which `buffer` holds the beginning and `read` gives the rest, writes the answer
-    /// over it, and hands that to `reply` before the arguments are freed and the process is put right, which
-    /// takes its time. Says, too, what that has come to. With `only_if_pure`, a script that is not is declined; else
+    /// Evaluates the body of a `POST /evaluate`, of which `buffer` holds the beginning and `read` gives the rest,
+    /// writes the answer over it, and hands that to `reply` before the arguments are freed and the process is put
+    /// right, which takes its time. Says, too, what that has come to. With `only_if_pure`, a script that is not is declined; else
     /// the first such script of the process is `confessed` before it can do anything, and not run if nobody hears,
     /// and a long answer goes to `part` as it is written, up to its last part.
     pub fn evaluate<R>(

@@ -10,8 +10,8 @@ pub const PROTOCOL: u32 = 6;
 /// Bytes of the header of a request and of a reply.
 pub const HEADER: usize = 40;
 
-/// A long answer goes in parts of so many bytes, and a little more: with its header one fits a piece of memory of
-/// [`PIECE`], which the C library keeps for the next ones.
+/// A long answer goes in parts of so many bytes, and a little more: with its header, one mostly takes no more than a
+/// [`PIECE`].
 pub const PART: usize = PIECE - 512;
 pub const PIECE: usize = 96 << 10;
 

@@ -52,9 +52,8 @@ impl<'a> Early<'a> {
             self.feed = self.service.pool.feed(pace.length, self.service.generation()).map(Box::new);
             pace.until = now + PATIENCE;
         }
-        // More than was announced is no body for a worker.
-        let fits = beginning.len() <= pace.length && now < pace.until;
-        if !fits || !self.feed.as_mut().is_some_and(|feed| feed.offer(beginning)) {
+        let in_time = now < pace.until;
+        if !in_time || !self.feed.as_mut().is_some_and(|feed| feed.offer(beginning)) {
             self.stop();
         }
     }
@@ -72,7 +71,7 @@ impl<'a> Early<'a> {
 
     /// The worker that has read some of the body, which turned out to be so long, if one has.
     pub(super) fn into_feed(self, length: usize) -> Option<Box<Feed>> {
-        self.feed.filter(|feed| feed.length() == length)
+        self.feed.filter(|_| self.pace.is_some_and(|pace| pace.length == length))
     }
 }
 

@@ -49,7 +49,6 @@ impl Wire {
         mut slices: &mut [IoSlice<'_>],
         written: &mut usize,
     ) -> io::Result<()> {
-        IoSlice::advance_slices(&mut slices, *written);
         self.write_now(&mut slices, written)?;
         if slices.is_empty() {
             return Ok(());
@@ -72,8 +71,9 @@ impl Wire {
         Ok(())
     }
 
-    /// Writes as much as there is room for.
+    /// Writes as much as there is room for, behind the bytes that are `written` already.
     pub(super) fn write_now(&self, slices: &mut &mut [IoSlice<'_>], written: &mut usize) -> io::Result<()> {
+        IoSlice::advance_slices(slices, *written);
         while !slices.is_empty() {
             match self.0.get_ref().write_vectored(slices) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),

@@ -1,8 +1,6 @@
 //! A worker that is given a body while that is still coming, so that it has read most of it by the time it is whole.
 //! It is ended if the body does not come to its end.
 
-use std::sync::Arc;
-
 use super::Pool;
 use super::lease::Lease;
 use super::sending::Sending;
@@ -10,34 +8,25 @@ use super::sending::Sending;
 pub struct Feed {
     pub(super) lease: Lease,
     pub(super) sending: Sending,
-    length: usize,
 }
 
 impl Pool {
     /// Begins to give a worker a body of so many bytes, for an evaluation with the functions of a generation. None, if
     /// no other worker would be left for who comes meanwhile.
     pub fn feed(&self, length: usize, generation: u64) -> Option<Feed> {
-        let (worker, busy) = {
+        let mut lease = {
             let mut state = self.shared.lock();
             if state.stopping || state.idle.len() < 2 {
                 return None;
             }
-            let worker = state.take_idle(false)?;
-            (worker, state.alive - state.idle.len())
+            self.lease(&mut state, false)?
         };
-        let lease = Lease::new(worker, Arc::clone(&self.shared));
-        let mut lease = lease.staying_awake(busy <= self.shared.processors);
         let sending = lease.send_early(length, generation)?;
-        Some(Feed { lease, sending, length })
+        Some(Feed { lease, sending })
     }
 }
 
 impl Feed {
-    /// Bytes of the whole body.
-    pub fn length(&self) -> usize {
-        self.length
-    }
-
     /// Gives the worker as much as it takes now of what there is of the body, which is all that there was before
     /// and what has come since. False, if the worker is of no use any more.
     pub fn offer(&mut self, beginning: &[u8]) -> bool {

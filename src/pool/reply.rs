@@ -52,6 +52,8 @@ impl Pieces {
 
     /// All of them, and what came last.
     pub(super) fn followed_by(mut self, last: Bytes) -> Vec<Bytes> {
+        // Whoever has them frees them.
+        self.length = 0;
         let mut all = std::mem::take(&mut self.whole);
         all.push(last);
         all

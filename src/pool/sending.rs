@@ -30,9 +30,7 @@ impl Sending {
     /// Sends as much as the worker takes now of what there is of a body.
     pub(super) fn offer(&mut self, wire: &Wire, beginning: &[u8]) -> io::Result<()> {
         let mut slices = [IoSlice::new(&self.header), IoSlice::new(beginning)];
-        let mut slices = &mut slices[..];
-        IoSlice::advance_slices(&mut slices, self.sent);
-        wire.write_now(&mut slices, &mut self.sent)
+        wire.write_now(&mut &mut slices[..], &mut self.sent)
     }
 
     /// Sends what is left.

@@ -8,12 +8,21 @@ use serde_json::json;
 
 use crate::large::resident;
 use crate::support::processes::Process;
-use crate::support::{PATIENCE, Request, Server, wait_for};
+use crate::support::{Connection, PATIENCE, Request, Server, wait_for};
 
 /// A body of several megabytes whose answer is its number of rows.
 fn large(rows: usize) -> Request {
     let values: Vec<f64> = (0..rows).map(|row| row as f64 / 7.0).collect();
     Request::evaluate("return len(_arg1)", &json!({"_arg1": values}))
+}
+
+/// A connection on which a large body was sent but for the rest; of so many bytes, `part` are sent.
+fn begun(server: &Server, part: impl FnOnce(usize) -> usize) -> (Connection, Vec<u8>) {
+    let mut connection = server.connect();
+    let mut bytes = large(400_000).bytes(connection.host());
+    let rest = bytes.split_off(part(bytes.len()));
+    connection.write(&bytes).unwrap();
+    (connection, rest)
 }
 
 fn two_workers() -> Server {
@@ -23,15 +32,7 @@ fn two_workers() -> Server {
 #[test]
 fn a_body_that_stops_coming_keeps_no_worker() {
     let server = two_workers();
-    let mut stopped: Vec<_> = (0..4)
-        .map(|_| {
-            let mut connection = server.connect();
-            let bytes = large(400_000).bytes(connection.host());
-            let (most, rest) = bytes.split_at(bytes.len() - 1000);
-            connection.write(most).unwrap();
-            (connection, rest.to_vec())
-        })
-        .collect();
+    let mut stopped: Vec<_> = (0..4).map(|_| begun(&server, |length| length - 1000)).collect();
     for _ in 0..20 {
         server.still_works();
         std::thread::sleep(Duration::from_millis(25));
@@ -50,10 +51,7 @@ fn a_body_that_begins_fast_and_goes_on_slowly_keeps_no_worker() {
         let slow: Vec<_> = (0..2)
             .map(|_| {
                 scope.spawn(|| {
-                    let mut connection = server.connect();
-                    let bytes = large(400_000).bytes(connection.host());
-                    let (most, rest) = bytes.split_at(bytes.len() / 2);
-                    connection.write(most).unwrap();
+                    let (mut connection, rest) = begun(&server, |length| length / 2);
                     let (drops, rest) = rest.split_at(300);
                     let mut drops = drops.chunks(1);
                     while !is_enough.load(Ordering::Relaxed)
@@ -82,17 +80,14 @@ fn a_body_that_begins_fast_and_goes_on_slowly_keeps_no_worker() {
 fn workers_that_die_while_a_body_comes_cost_it_nothing() {
     let server = two_workers();
     for part in 1..8 {
-        let mut connection = server.connect();
-        let bytes = large(400_000).bytes(connection.host());
-        let (first, rest) = bytes.split_at(bytes.len() / 8 * part);
-        connection.write(first).unwrap();
+        let (mut connection, rest) = begun(&server, |length| length / 8 * part);
         // The one that reads it, and the other one.
         server
             .processes()
             .into_iter()
             .filter(|process| process.name() == "tabpy-worker")
             .for_each(Process::kill);
-        connection.write(rest).unwrap();
+        connection.write(&rest).unwrap();
         connection.read().unwrap().is(200, "400000");
     }
 }
@@ -101,10 +96,7 @@ fn workers_that_die_while_a_body_comes_cost_it_nothing() {
 fn a_client_that_leaves_while_it_sends_costs_nobody_anything() {
     let server = two_workers();
     for part in 1..8 {
-        let mut connection = server.connect();
-        let bytes = large(400_000).bytes(connection.host());
-        connection.write(&bytes[..bytes.len() / 8 * part]).unwrap();
-        drop(connection);
+        drop(begun(&server, |length| length / 8 * part));
         server.still_works();
     }
     server.send(&large(400_000)).is(200, "400000");
