@@ -13,7 +13,7 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule};
-use tabpy_rs::python::{Asked, Interpreter, json};
+use tabpy_rs::python::{Asked, Interpreter, Source, json};
 use tabpy_rs::wire::{Reply, Request, Task};
 use tempfile::TempDir;
 
@@ -114,7 +114,7 @@ fn write(criterion: &mut Criterion) {
 fn script(criterion: &mut Criterion) {
     let mut interpreter = started().lock().unwrap_or_else(PoisonError::into_inner);
     let body = br#"{"script":"return _arg1[0] + 1","data":{"_arg1":[41.5]}}"#;
-    let asked = Asked { start: 0, length: body.len(), generation: 0, only_if_pure: false };
+    let asked = Asked { generation: 0, only_if_pure: false };
     let mut buffer = Vec::new();
     criterion.bench_function("script/tiny", |bencher| {
         bencher.iter(|| {
@@ -122,8 +122,8 @@ fn script(criterion: &mut Criterion) {
             buffer.extend_from_slice(black_box(body));
             interpreter.evaluate(
                 &mut buffer,
+                Source::Buffer { start: 0, length: body.len(), read: &mut |_| None },
                 &asked,
-                &mut |_| None,
                 || true,
                 |_| true,
                 |outcome, _| outcome.status,

@@ -11,8 +11,8 @@ use rustix::net::{
     SendFlags, recvmsg, sendmsg,
 };
 
-/// The most descriptors that come with a message: a worker's wire and its output.
-const DESCRIPTORS: usize = 2;
+/// The most descriptors that come with a message: a worker's wire, its output and the memory for bodies.
+const DESCRIPTORS: usize = 3;
 
 pub(crate) fn send(control: &OwnedFd, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];

@@ -14,6 +14,7 @@ pub mod healthcheck;
 mod heap;
 pub mod http;
 mod large_pages;
+pub mod mapping;
 pub mod memory;
 pub mod metrics;
 pub mod orphans;

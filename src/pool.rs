@@ -36,11 +36,11 @@ use crate::metrics::Ended;
 use crate::wire::Setup;
 pub use body::Body;
 use body::Parts;
+use feed::Coming;
 pub use feed::Feed;
 pub use folder::Folders;
 pub use job::{Answer, Job};
 use lease::Lease;
-use sending::Sending;
 use shared::{Shared, State};
 pub use trouble::{Begun, Trouble, of_function};
 use waiter::{Light, Turn};
@@ -61,7 +61,8 @@ pub struct Limits {
     pub max_workers: usize,
     /// Requests that may wait for a worker.
     pub queue_size: usize,
-    /// The longest answer, in bytes.
+    /// The longest body and the longest answer, in bytes.
+    pub max_request_bytes: usize,
     pub max_response_bytes: usize,
     /// What of a request's printed output reaches the log, in bytes.
     pub script_output_bytes: usize,
@@ -139,7 +140,7 @@ impl Pool {
     /// and the worker with it.
     pub async fn run(&self, job: Job, feed: Option<Box<Feed>>) -> Result<Answer, Trouble> {
         if let Some(feed) = feed {
-            return Box::pin(self.run_on(feed.lease, Some(feed.sending), job)).await;
+            return Box::pin(self.run_on(feed.lease, Some(feed.coming), job)).await;
         }
         let lease = match self.turn(&job).await? {
             Turn::Worker(lease) => lease,
@@ -153,7 +154,7 @@ impl Pool {
     async fn run_on(
         &self,
         mut lease: Lease,
-        mut begun_with: Option<Sending>,
+        mut begun_with: Option<Coming>,
         mut job: Job,
     ) -> Result<Answer, Trouble> {
         let deadline = job.deadline.into();

@@ -28,6 +28,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::failure::Failure;
+use crate::mapping;
 use crate::wire::{Confinement, LONG, PART, Setup};
 use arguments::Call;
 use exception::Stage;
@@ -49,12 +50,17 @@ pub struct Surroundings<'a> {
 
 /// How a body is to be evaluated.
 pub struct Asked {
-    /// Where it begins, and how long it is.
-    pub start: usize,
-    pub length: usize,
     /// The newest generation of deployed functions.
     pub generation: u64,
     pub only_if_pure: bool,
+}
+
+/// Where a body is.
+pub enum Source<'a> {
+    /// The buffer holds it from `start` on, or the beginning of it, and `read` gives the rest.
+    Buffer { start: usize, length: usize, read: &'a mut json::Read<'a> },
+    /// Another process puts it in its place, and `told` says how much of it is there.
+    Memory { body: mapping::Body<'a>, told: &'a mut json::Told<'a> },
 }
 
 /// The one interpreter of a worker process.
@@ -192,27 +198,30 @@ impl Interpreter {
         arena::keeps() || floats::keeps()
     }
 
-    /// Evaluates the body of a `POST /evaluate`, of which `buffer` holds the beginning and `read` gives the rest,
-    /// writes the answer over it, and hands that to `reply` before the arguments are freed and the process is put
-    /// right, which takes its time. Says, too, what that has come to. With `only_if_pure`, a script that is not is declined; else
+    /// Evaluates the body of a `POST /evaluate`, writes the answer to `buffer`, where the body may have been, and hands
+    /// that to `reply` before the arguments are freed and the process is put right, which takes its time. Says, too, what that has come to. With `only_if_pure`, a script that is not is declined; else
     /// the first such script of the process is `confessed` before it can do anything, and not run if nobody hears,
     /// and a long answer goes to `part` as it is written, up to its last part.
     pub fn evaluate<R>(
         &mut self,
         buffer: &mut Vec<u8>,
+        source: Source<'_>,
         asked: &Asked,
-        read: &mut json::Read<'_>,
         confess: impl FnOnce() -> bool,
         mut part: impl FnMut(&[u8]) -> bool,
         reply: impl FnOnce(Outcome, &[u8]) -> R,
     ) -> (R, Aftermath) {
-        let Asked { start, length, generation, only_if_pure } = *asked;
+        let Asked { generation, only_if_pure } = *asked;
         self.functions.begin(generation);
         Python::attach(|py| {
             let prelude = self.prelude.clone_ref(py);
             let prelude = prelude.bind(py);
             let parsed = interpreter::without_collector(|| {
-                json::parse_coming(py, &mut json::Coming::new(buffer, start, length, read))
+                let mut coming = match source {
+                    Source::Buffer { start, length, read } => json::Coming::new(buffer, start, length, read),
+                    Source::Memory { body, told } => json::Coming::in_memory(body, told),
+                };
+                json::parse_coming(py, &mut coming)
             });
             buffer.clear();
             let answer = buffer;

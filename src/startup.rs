@@ -261,6 +261,7 @@ fn workers(config: &Config) -> anyhow::Result<Start> {
             workers: pool.workers,
             max_workers: pool.max_workers,
             queue_size: pool.queue_size,
+            max_request_bytes: config.http.max_request_bytes,
             max_response_bytes: pool.max_response_bytes,
             script_output_bytes: pool.script_output_bytes,
             worker_requests: pool.worker_requests,

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 /// Raised whenever the layout below changes: front and worker must agree.
-pub const PROTOCOL: u32 = 6;
+pub const PROTOCOL: u32 = 7;
 
 /// Bytes of the header of a request and of a reply.
 pub const HEADER: usize = 40;
@@ -24,6 +24,7 @@ const REPLY_MAGIC: u32 = u32::from_be_bytes(*b"tpRP");
 /// Beside the number of the task.
 const STAY_AWAKE: u32 = 1 << 31;
 const ONLY_IF_PURE: u32 = 1 << 30;
+const IN_MEMORY: u32 = 1 << 29;
 
 /// What a worker is asked to do with the body that follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +57,13 @@ pub struct Request {
     pub stay_awake: bool,
     /// Other clients' requests stand behind this one on the wire, so a script that might reach them is impure.
     pub only_if_pure: bool,
+    /// The body is in the memory that the worker has in common with the front; on the wire are numbers, see
+    /// [`PROGRESS`].
+    pub in_memory: bool,
 }
+
+/// Bytes of a number that tells how much of a body is there; the last one tells of all of it.
+pub const PROGRESS: usize = 8;
 
 /// The header before a reply's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,8 +136,8 @@ pub struct Confinement {
     pub server: u32,
 }
 
-/// What the fork server is asked, beside the two descriptors that come with it: the worker's wire
-/// and where it prints.
+/// What the fork server is asked, beside the descriptors that come with it: the worker's wire, where it prints, and
+/// the memory for large bodies if there is such.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Fork {
     pub number: u64,
@@ -190,7 +197,9 @@ impl Request {
         let mut header = [0; HEADER];
         header[0..4].copy_from_slice(&REQUEST_MAGIC.to_le_bytes());
         let flag = |is_set, flag| if is_set { flag } else { 0 };
-        let flags = flag(self.stay_awake, STAY_AWAKE) | flag(self.only_if_pure, ONLY_IF_PURE);
+        let flags = flag(self.stay_awake, STAY_AWAKE)
+            | flag(self.only_if_pure, ONLY_IF_PURE)
+            | flag(self.in_memory, IN_MEMORY);
         header[4..8].copy_from_slice(&(task | flags).to_le_bytes());
         header[8..16].copy_from_slice(&self.id.to_le_bytes());
         header[16..24].copy_from_slice(&self.body_length.to_le_bytes());
@@ -205,7 +214,7 @@ impl Request {
             return Err(BrokenWire);
         }
         let task_and_flags = number32(header, 4);
-        let task = match task_and_flags & !(STAY_AWAKE | ONLY_IF_PURE) {
+        let task = match task_and_flags & !(STAY_AWAKE | ONLY_IF_PURE | IN_MEMORY) {
             1 => Task::Setup,
             2 => Task::Evaluate,
             3 => Task::Query,
@@ -221,6 +230,7 @@ impl Request {
             version: number32(header, 36),
             stay_awake: task_and_flags & STAY_AWAKE != 0,
             only_if_pure: task_and_flags & ONLY_IF_PURE != 0,
+            in_memory: task_and_flags & IN_MEMORY != 0,
         })
     }
 
@@ -235,6 +245,7 @@ impl Request {
             version: 0,
             stay_awake: false,
             only_if_pure: false,
+            in_memory: false,
         }
     }
 }
@@ -323,13 +334,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn requests() -> impl Strategy<Value = Request> {
-        any::<(u64, u32, u64, u64, u32, bool, bool)>().prop_map(
-            |(id, name_length, body_length, generation, version, stay_awake, only_if_pure)| Request {
+        any::<(u64, u32, u64, u64, u32, [bool; 3])>().prop_map(
+            |(id, name_length, body_length, generation, version, flags)| Request {
                 name_length,
                 generation,
                 version,
-                stay_awake,
-                only_if_pure,
+                stay_awake: flags[0],
+                only_if_pure: flags[1],
+                in_memory: flags[2],
                 ..Request::plain(Task::Query, id, body_length)
             },
         )

@@ -18,12 +18,13 @@ use anyhow::{Context as _, bail};
 use confine::Prepared;
 pub(crate) use confine::hide_memory;
 use eager::Eager;
-use frames::{FIRST_READ, read_frame, read_more, write_alone, write_frame, write_part};
+use frames::{FIRST_READ, more_is_there, read_frame, read_more, write_alone, write_frame, write_part};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Pid;
 
-use crate::python::json::Read;
-use crate::python::{Aftermath, Asked, Interpreter, Outcome, Surroundings, Wanted};
+use crate::mapping::View;
+use crate::python::json::{Read, Told};
+use crate::python::{Aftermath, Asked, Interpreter, Outcome, Source, Surroundings, Wanted};
 use crate::temporary::{self, Look};
 use crate::wire::{self, Hello, Reply, Request, Setup, Task};
 
@@ -66,7 +67,7 @@ pub fn run() -> anyhow::Result<()> {
     match settle_in(&mut interpreter, &setup, &surroundings, prepared, warnings) {
         Ok((hello, places)) => {
             greet(&stream, first.id, &hello)?;
-            serve(&stream, &mut interpreter, places, &setup)
+            serve(&stream, None, &mut interpreter, places, &setup)
         }
         Err(error) => {
             give_up(&stream, first.id, &error)?;
@@ -104,6 +105,7 @@ fn settle_in(
 /// Answers requests until the front goes away.
 fn serve(
     stream: &UnixStream,
+    memory: Option<&View>,
     interpreter: &mut Interpreter,
     mut places: Vec<Place>,
     setup: &Setup,
@@ -139,16 +141,28 @@ fn serve(
             Task::Evaluate => {
                 let Request { generation, only_if_pure, .. } = request;
                 let length = usize::try_from(request.body_length)?;
-                let asked = Asked { start, length, generation, only_if_pure };
+                let asked = Asked { generation, only_if_pure };
+                let mut numbers =
+                    if request.in_memory { buffer[wire::HEADER..].to_vec() } else { Vec::new() };
                 let read: &mut Read<'_> = &mut |room| read_more(stream, room);
+                let told: &mut Told<'_> = &mut || more_is_there(stream, &mut numbers);
+                let source = if request.in_memory {
+                    let body = memory.and_then(|memory| memory.body(length)).ok_or(wire::BrokenWire)?;
+                    Source::Memory { body, told }
+                } else {
+                    Source::Buffer { start, length, read }
+                };
                 let confess = || confess(stream, request.id);
                 let part = |body: &[u8]| {
                     leave_if_not(this);
                     write_part(stream, request.id, body).is_ok()
                 };
                 let (replied, aftermath) =
-                    interpreter.evaluate(&mut buffer, &asked, read, confess, part, reply);
+                    interpreter.evaluate(&mut buffer, source, &asked, confess, part, reply);
                 replied?;
+                if !numbers.is_empty() {
+                    bail!(wire::BrokenWire);
+                }
                 aftermath
             }
             Task::Query => {

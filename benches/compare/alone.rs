@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
-use tabpy_rs::python::Asked;
+use tabpy_rs::python::{Asked, Source};
 
 use crate::interpreter;
 use crate::server::{ROLE, package_folder};
@@ -33,14 +33,13 @@ pub(crate) fn run(time: Duration) -> Result<f64> {
     std::io::stdin().read_to_end(&mut body)?;
     let python = package_folder().join(".venv/bin/python").display().to_string();
     let (mut interpreter, _folder) = interpreter::ready(python, &["numpy"])?;
-    let asked = Asked { start: 0, length: body.len(), generation: 0, only_if_pure: false };
+    let asked = Asked { generation: 0, only_if_pure: false };
     let mut buffer = Vec::new();
     let mut evaluate = || {
         buffer.clear();
         buffer.extend_from_slice(&body);
-        interpreter
-            .evaluate(&mut buffer, &asked, &mut |_| None, || true, |_| true, |outcome, _| outcome.status)
-            .0
+        let source = Source::Buffer { start: 0, length: body.len(), read: &mut |_| None };
+        interpreter.evaluate(&mut buffer, source, &asked, || true, |_| true, |outcome, _| outcome.status).0
     };
     for _ in 0..3 {
         ensure!(evaluate() == 200, "the script fails");

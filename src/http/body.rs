@@ -166,14 +166,15 @@ where
     let mut whole = BytesMut::with_capacity(share.bytes().max(first.len() + second.len()));
     large_pages::prefer(whole.spare_capacity_mut());
     whole.extend_from_slice(&first);
+    let mut length = first.len();
     let mut chunk = Some(second);
     while let Some(bytes) = chunk {
-        let length = whole.len() + bytes.len();
+        length += bytes.len();
         if length > share.bytes()
             && let Some(early) = &mut early
         {
             // As many bytes are read as were announced, and this is more.
-            early.stop();
+            early.stop(&mut whole);
         }
         if length > limit {
             return Err(over(body, length, limit).await);
@@ -197,20 +198,29 @@ where
         if now > until {
             return Err(late());
         }
-        whole.extend_from_slice(&bytes);
         chunk = match &mut early {
             Some(early) => {
-                early.goes_on(&whole, now);
-                next_in_time(body, early).await?
+                early.goes_on(&mut whole, &bytes, now);
+                next_in_time(body, early, &mut whole).await?
             }
-            None => next(body).await?,
+            None => {
+                whole.extend_from_slice(&bytes);
+                next(body).await?
+            }
         };
     }
-    Ok(share.hold(whole.freeze()))
+    Ok(match early.and_then(|early| early.whole()) {
+        Some(whole) => share.hold(whole),
+        None => share.hold(whole.freeze()),
+    })
 }
 
 /// The next part of a body for which a worker may wait.
-async fn next_in_time<S>(body: &mut S, early: &mut Early<'_>) -> Result<Option<Bytes>, Failure>
+async fn next_in_time<S>(
+    body: &mut S,
+    early: &mut Early<'_>,
+    beginning: &mut BytesMut,
+) -> Result<Option<Bytes>, Failure>
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
 {
@@ -218,7 +228,7 @@ where
         if let Ok(come) = tokio::time::timeout_at(until.into(), next(body)).await {
             return come;
         }
-        early.stop();
+        early.stop(beginning);
     }
     next(body).await
 }

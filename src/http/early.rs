@@ -3,7 +3,10 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
+
 use super::Service;
+use crate::large_pages;
 use crate::pool::Feed;
 
 /// What has come by the time that its pace is known.
@@ -42,19 +45,25 @@ impl<'a> Early<'a> {
         self.pace = (length > 2 * BEGINNING).then(|| Box::new(Pace { began: now, until: now, length }));
     }
 
-    /// Something more has come; a worker gets it, if it is worth it.
-    pub(super) fn goes_on(&mut self, beginning: &[u8], now: Instant) {
-        let Some(pace) = &mut self.pace else { return };
-        if self.feed.is_none() {
-            if !pace.is_fast(beginning.len(), now) {
+    /// Something more has come; it is gathered behind the `beginning`, or all is where a worker reads it, if that is
+    /// worth it.
+    pub(super) fn goes_on(&mut self, beginning: &mut BytesMut, more: &[u8], now: Instant) {
+        if let Some(feed) = &mut self.feed {
+            let in_time = self.pace.as_ref().is_some_and(|pace| now < pace.until);
+            if in_time && feed.push(more) {
                 return;
             }
-            self.feed = self.service.pool.feed(pace.length, self.service.generation()).map(Box::new);
-            pace.until = now + PATIENCE;
+            self.stop(beginning);
         }
-        let in_time = now < pace.until;
-        if !in_time || !self.feed.as_mut().is_some_and(|feed| feed.offer(beginning)) {
-            self.stop();
+        beginning.extend_from_slice(more);
+        if let Some(pace) = self.pace.as_mut().filter(|pace| pace.is_fast(beginning.len(), now)) {
+            pace.until = now + PATIENCE;
+            let feed = self.service.pool.feed(pace.length, self.service.generation());
+            self.feed = feed.and_then(|mut feed| feed.push(beginning).then(|| Box::new(feed)));
+            match self.feed {
+                Some(_) => *beginning = BytesMut::new(),
+                None => self.pace = None,
+            }
         }
     }
 
@@ -63,15 +72,24 @@ impl<'a> Early<'a> {
         self.feed.as_ref().and(self.pace.as_ref()).map(|pace| pace.until)
     }
 
-    /// No worker waits for it any longer.
-    pub(super) fn stop(&mut self) {
-        self.feed = None;
+    /// No worker waits for it any longer, so what has come is gathered from here on.
+    pub(super) fn stop(&mut self, beginning: &mut BytesMut) {
+        if let (Some(feed), Some(pace)) = (self.feed.take(), self.pace.take()) {
+            beginning.reserve(pace.length.max(feed.come().len()));
+            large_pages::prefer(beginning.spare_capacity_mut());
+            beginning.extend_from_slice(feed.come());
+        }
         self.pace = None;
     }
 
-    /// The worker that has read some of the body, which turned out to be so long, if one has.
-    pub(super) fn into_feed(self, length: usize) -> Option<Box<Feed>> {
-        self.feed.filter(|_| self.pace.is_some_and(|pace| pace.length == length))
+    /// The body where a worker reads it, if one does and all has come.
+    pub(super) fn whole(&self) -> Option<impl AsRef<[u8]> + Send + use<>> {
+        self.feed.as_ref()?.whole()
+    }
+
+    /// The worker that has read some of it, if one has.
+    pub(super) fn into_feed(self) -> Option<Box<Feed>> {
+        self.feed
     }
 }
 

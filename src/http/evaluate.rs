@@ -52,7 +52,7 @@ pub(super) async fn evaluate(
                        administrator.";
         return Err(Failure::new(404, message).into());
     }
-    let feed = early.into_feed(body.len());
+    let feed = early.into_feed();
     let key = service.light_scripts.key(&body);
     let light = key.is_some_and(|key| service.light_scripts.contains(key));
     let wants_details = details::wanted(&request);

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::net::unix::pipe;
 
 use super::channel::Wire;
+use super::feed::Coming;
 use super::output::Printed;
 use super::process::Worker;
 use super::reply::{Done, Source};
@@ -37,28 +38,39 @@ impl Worker {
     pub(super) async fn exchange(
         &mut self,
         job: &mut Job,
-        begun: Option<Sending>,
+        begun: Option<Coming>,
         limits: &Limits,
         stay_awake: bool,
     ) -> Result<Done, Lost> {
         // Evaluations are judged by the worker.
         self.innocent &= job.task == Task::Evaluate;
         let body_length = job.body.len();
-        let mut sending = match begun {
-            Some(begun) => begun,
-            None => self.begin(limits, |id| Request {
-                name_length: u32::try_from(job.name.len()).unwrap_or(0),
-                generation: job.generation,
-                version: job.version,
-                stay_awake,
-                ..Request::plain(job.task, id, body_length as u64)
-            })?,
+        let mut in_memory = None;
+        let (id, last) = match begun {
+            Some(coming) => {
+                let (wire, _) = self.watched().map_err(|_| coming.lost())?;
+                coming.finish(wire).await.map_err(|_| coming.lost())?;
+                in_memory = Some(coming.whole());
+                let ids = (coming.id, coming.last);
+                self.memory = Some(coming.into_memory());
+                ids
+            }
+            None => {
+                let mut sending = self.begin(limits, |id| Request {
+                    name_length: u32::try_from(job.name.len()).unwrap_or(0),
+                    generation: job.generation,
+                    version: job.version,
+                    stay_awake,
+                    ..Request::plain(job.task, id, body_length as u64)
+                })?;
+                let (wire, _) = self.watched().map_err(|_| Lost::BeforeItBegan)?;
+                if sending.send(wire, &job.name, &job.body).await.is_err() {
+                    return Err(sending.lost());
+                }
+                (sending.id, sending.last)
+            }
         };
-        let (wire, output) = self.watched().map_err(|_| Lost::BeforeItBegan)?;
-        if sending.finish(wire, &job.name, &job.body).await.is_err() {
-            return Err(sending.lost());
-        }
-        let Sending { id, last, .. } = sending;
+        let (wire, output) = self.watched().map_err(|_| Lost::Ended)?;
         if job.body.len() > BEGUN {
             job.body = Bytes::new();
         }
@@ -73,10 +85,14 @@ impl Worker {
             Source { wire, output, printed: &mut printed, max_response_bytes, id, in_parts }.reply().await;
         if let Err(error) = &received
             && error.kind() == ErrorKind::ConnectionReset
-            && job.body.len() == body_length
         {
-            // The kernel says so where bytes were left unread: the request was never whole on the other side.
-            return Err(Lost::BeforeItBegan);
+            if let Some(whole) = in_memory {
+                job.body = Bytes::from_owner(whole);
+            }
+            if job.body.len() == body_length {
+                // The kernel says so where bytes were left unread: the request was never whole on the other side.
+                return Err(Lost::BeforeItBegan);
+            }
         }
         // What was printed before the reply is in the pipe by now, and the runtime was told of it first; unless it was
         // told of something before that already.

@@ -14,8 +14,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::Start;
-use super::folder::Folders;
-use super::process::{Forked, HELLO_TIMEOUT, Worker};
+use super::process::{Forked, HELLO_TIMEOUT, Unborn, Worker};
 use super::tree;
 use crate::control::{receive, send};
 use crate::orphans::Own;
@@ -116,14 +115,15 @@ impl Forker {
     /// Orders a worker.
     ///
     /// The inner error is about this one worker; the fork server is as good as before.
-    pub(super) fn fork(&self, number: u64, folders: &Folders) -> anyhow::Result<Result<Worker, String>> {
-        let (worker, wire, output) = match Worker::unborn(number, folders) {
+    pub(super) fn fork(&self, number: u64, start: &Start) -> anyhow::Result<Result<Worker, String>> {
+        let Unborn { worker, wire, output, memory } = match Worker::unborn(number, start) {
             Ok(unborn) => unborn,
             Err(error) => return Ok(Err(error.to_string())),
         };
         let order = serde_json::to_vec(&Fork { number, folder: worker.folder().to_owned() })?;
-        send(&self.control, &order, &[wire.as_fd(), output.as_fd()])?;
-        drop((wire, output));
+        let descriptors: Vec<_> = [&wire, &output].into_iter().chain(&memory).map(AsFd::as_fd).collect();
+        send(&self.control, &order, &descriptors)?;
+        drop((wire, output, memory));
         match self.birth() {
             Ok(Ok((pid, pidfd))) => {
                 Ok(Ok(worker.born(Forked::new(number, pid, pidfd, Arc::clone(&self.ends)))))

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use super::exchange::Lost;
+use super::feed::Coming;
 use super::process::Worker;
 use super::reply::Done;
-use super::sending::Sending;
 use super::{Job, Shared};
 use crate::metrics::Ended;
 use crate::wire::{Request, Task};
@@ -44,7 +44,7 @@ impl Lease {
     }
 
     /// Has the worker do a job, of which it may have been sent something already.
-    pub(super) async fn exchange(&mut self, job: &mut Job, begun: Option<Sending>) -> Result<Done, Lost> {
+    pub(super) async fn exchange(&mut self, job: &mut Job, begun: Option<Coming>) -> Result<Done, Lost> {
         self.reason = Ended::Stopped;
         if begun.is_none() {
             self.begin();
@@ -57,23 +57,29 @@ impl Lease {
                 return Err(lost);
             }
         };
+        worker.release_memory(self.shared.start.setup.kept_bytes());
         self.end();
         Ok(done)
     }
 
-    /// Makes ready to send a body of so many bytes that is still coming, for an evaluation. None, if the worker is
-    /// of no use.
-    pub(super) fn send_early(&mut self, length: usize, generation: u64) -> Option<Sending> {
+    /// Tells the worker of a body of so many bytes that is still coming, for an evaluation. None, if the worker is
+    /// of no use for it.
+    pub(super) fn send_early(&mut self, length: usize, generation: u64) -> Option<Coming> {
+        let memory = self.worker.as_mut()?.take_memory(length)?;
         self.begin();
         let (limits, stay_awake) = (&self.shared.start.limits, self.stay_awake);
         let begun = self.worker.as_mut()?.begin(limits, |id| Request {
             generation,
             stay_awake,
+            in_memory: true,
             ..Request::plain(Task::Evaluate, id, length as u64)
         });
         // No script runs before all of it is there.
         self.lose(&Lost::BeforeItBegan);
-        begun.ok()
+        let mut sending = begun.ok()?;
+        let (wire, _) = self.worker.as_mut()?.watched().ok()?;
+        sending.send_header(wire).ok()?;
+        Some(Coming::new(sending.id, sending.last, memory, length))
     }
 
     /// Something begins, and the worker ends with it if that does not come to its end.

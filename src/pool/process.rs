@@ -18,9 +18,10 @@ use tokio::net::unix::pipe;
 
 use super::Start;
 use super::channel::Wire;
-use super::folder::{Folder, Folders};
+use super::folder::Folder;
 use super::forker::Ends;
 use super::warden::{Warden, Watch};
+use crate::mapping::Mapping;
 use crate::orphans::Own;
 use crate::wire::{self, Hello, Reply, Request, Setup, Task};
 
@@ -50,6 +51,8 @@ pub(super) struct Worker {
     pub(super) rested: Instant,
     /// Whose line it last served; see [`super::waiting`].
     pub(super) line: Option<ThreadId>,
+    /// Where large bodies come to it. It takes memory until it is released.
+    pub(super) memory: Option<Arc<Mapping>>,
     channel: Channel,
     process: Process,
     /// What it takes is measured while it is busy.
@@ -94,9 +97,17 @@ pub(super) struct Forked {
     ends: Arc<Ends>,
 }
 
+/// A worker that is still to be born, and the descriptors for its process.
+pub(super) struct Unborn {
+    pub(super) worker: Worker,
+    pub(super) wire: OwnedFd,
+    pub(super) output: OwnedFd,
+    /// None, where there is no such memory.
+    pub(super) memory: Option<OwnedFd>,
+}
+
 impl Worker {
-    /// A worker that is still to be born, and the descriptors for its process: wire and output.
-    pub(super) fn unborn(number: u64, folders: &Folders) -> io::Result<(Self, OwnedFd, OwnedFd)> {
+    pub(super) fn unborn(number: u64, start: &Start) -> io::Result<Unborn> {
         let (mine, theirs) = BlockingStream::pair()?;
         for end in [&mine, &theirs] {
             // What a kernel refuses only costs waiting for room.
@@ -105,6 +116,8 @@ impl Worker {
         let (output, printing) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         rustix::io::ioctl_fionbio(&output, true)?;
         let channel = Channel::Unwatched { wire: mine, output };
+        // Without it bodies go over the wire when they are whole.
+        let (memory, for_reading) = Mapping::new(start.limits.max_request_bytes).ok().unzip();
         let worker = Self {
             number,
             served: 0,
@@ -113,12 +126,13 @@ impl Worker {
             pure: 0,
             rested: Instant::now(),
             line: None,
+            memory: memory.map(Arc::new),
             channel,
             process: Process::Unborn,
             watch: None,
-            folder: folders.worker(number)?,
+            folder: start.folders.worker(number)?,
         };
-        Ok((worker, OwnedFd::from(theirs), printing))
+        Ok(Unborn { worker, wire: OwnedFd::from(theirs), output: printing, memory: for_reading })
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -136,7 +150,9 @@ impl Worker {
     /// The thread that calls must live as long as the server: the kernel ends a worker when the
     /// thread that started it ends.
     pub(super) fn start(number: u64, start: &Start) -> io::Result<Self> {
-        let (mut worker, wire, output) = Self::unborn(number, &start.folders)?;
+        let Unborn { mut worker, wire, output, .. } = Self::unborn(number, start)?;
+        // It would have to be passed on under a number that other processes, started at the same time, get as well.
+        worker.memory = None;
         let child = Command::new("/proc/self/exe")
             .arg0("tabpy-rs")
             .arg("worker")
@@ -182,6 +198,30 @@ impl Worker {
         wire.set_nonblocking(true)?;
         self.watch = self.process.pid().and_then(|pid| warden.watch(self.number, pid, self.folder.path()));
         Ok(hello)
+    }
+
+    /// The memory for a body of so many bytes, if there is some that nobody else has.
+    pub(super) fn take_memory(&mut self, length: usize) -> Option<Arc<Mapping>> {
+        let mut memory = self.memory.take()?;
+        match Arc::get_mut(&mut memory) {
+            Some(own) if own.room() >= length => {
+                own.clear();
+                Some(memory)
+            }
+            _ => {
+                self.memory = Some(memory);
+                None
+            }
+        }
+    }
+
+    /// Gives back what earlier bodies have left, if it is more than may be kept.
+    pub(super) fn release_memory(&mut self, kept: usize) {
+        if let Some(memory) = self.memory.as_mut().and_then(Arc::get_mut)
+            && memory.taken() > kept
+        {
+            memory.release();
+        }
     }
 
     /// Says that a request begins, or that it has ended.

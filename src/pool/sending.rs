@@ -1,5 +1,4 @@
-//! A request on its way to a worker. The body may still be coming itself: what there is of it goes as far as the
-//! worker takes it, and the rest when it is whole.
+//! A request on its way to a worker.
 
 use std::io::{self, IoSlice};
 
@@ -27,14 +26,14 @@ impl Sending {
         if self.sent > BEGUN { Lost::WhileItRead } else { Lost::BeforeItBegan }
     }
 
-    /// Sends as much as the worker takes now of what there is of a body.
-    pub(super) fn offer(&mut self, wire: &Wire, beginning: &[u8]) -> io::Result<()> {
-        let mut slices = [IoSlice::new(&self.header), IoSlice::new(beginning)];
-        wire.write_now(&mut &mut slices[..], &mut self.sent)
+    /// Sends a header that stands alone, to a worker that waits for one.
+    pub(super) fn send_header(&mut self, wire: &Wire) -> io::Result<()> {
+        wire.write_now(&mut &mut [IoSlice::new(&self.header)][..], &mut self.sent)?;
+        if self.sent < HEADER { Err(io::ErrorKind::WriteZero.into()) } else { Ok(()) }
     }
 
-    /// Sends what is left.
-    pub(super) async fn finish(&mut self, wire: &Wire, name: &str, body: &[u8]) -> io::Result<()> {
+    /// Sends all of it.
+    pub(super) async fn send(&mut self, wire: &Wire, name: &str, body: &[u8]) -> io::Result<()> {
         let mut slices = [IoSlice::new(&self.header), IoSlice::new(name.as_bytes()), IoSlice::new(body)];
         wire.write_all(&mut slices, &mut self.sent).await
     }

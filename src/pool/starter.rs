@@ -42,6 +42,9 @@ const PATIENCE: u32 = 4;
 /// A worker beyond those kept warm ends after this long without work.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// The memory for large bodies is given back after this long.
+const MEMORY_IDLE: Duration = Duration::from_secs(1);
+
 /// After a failed start, the next try waits this long.
 const BACK_OFF: Duration = Duration::from_secs(2);
 
@@ -155,7 +158,7 @@ fn fork(shared: &Shared, forker: &mut Option<Forker>, number: u64) -> anyhow::Re
             forker.insert(started)
         }
     };
-    forker.fork(number, &shared.start.folders)
+    forker.fork(number, &shared.start)
 }
 
 impl Shared {
@@ -207,6 +210,7 @@ impl Shared {
         let (wanted, shrink, awaited) = {
             let mut state = self.lock();
             let wanted = state.wanted(self.start.limits.max_workers);
+            state.release_memory();
             state.looked_after = state.waiting.len() > 0;
             (wanted, state.too_idle(self.start.limits.workers), state.looked_after)
         };
@@ -239,6 +243,13 @@ impl State {
             patient += usize::from(waiter.looks >= PATIENCE);
         }
         patient.min(max_workers.saturating_sub(self.alive))
+    }
+
+    /// Gives back what large bodies have left with workers that have been idle for a while.
+    fn release_memory(&mut self) {
+        for worker in self.idle.iter_mut().filter(|worker| worker.rested.elapsed() > MEMORY_IDLE) {
+            worker.release_memory(0);
+        }
     }
 
     fn too_idle(&mut self, workers: usize) -> Option<Box<Worker>> {

@@ -17,7 +17,7 @@ use pyo3::exceptions::PyBrokenPipeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-pub use coming::{Coming, Read};
+pub use coming::{Coming, Read, Told};
 pub use copy::copy;
 pub use rows::rows;
 pub use write::Parts;

@@ -15,6 +15,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOption
 use super::confine::{self, Prepared};
 use crate::control;
 use crate::large_pages;
+use crate::mapping::View;
 use crate::python::{self, Interpreter, Side, Surroundings};
 use crate::wire::{Fork, Hello, LONGEST_MESSAGE, PROTOCOL, Report, Setup};
 
@@ -89,11 +90,13 @@ impl Forker {
                 return Ok(());
             };
             let order: Fork = serde_json::from_slice(&message[..length])?;
-            let Ok([wire, output]) = <[OwnedFd; 2]>::try_from(descriptors) else {
+            let mut descriptors = descriptors.into_iter();
+            let (Some(wire), Some(output)) = (descriptors.next(), descriptors.next()) else {
                 bail!("the server sent no descriptors for a worker");
             };
+            let memory = descriptors.next();
             match python::fork() {
-                Ok(Side::Child) => return self.become_worker(&order.folder, wire, output),
+                Ok(Side::Child) => return self.become_worker(&order.folder, wire, output, memory),
                 Ok(Side::Parent(pid)) => self.register(order.number, pid)?,
                 Err(error) => {
                     let reason = error.to_string();
@@ -174,7 +177,13 @@ impl Forker {
         }
     }
 
-    fn become_worker(self, folder: &Path, wire: OwnedFd, output: OwnedFd) -> anyhow::Result<()> {
+    fn become_worker(
+        self,
+        folder: &Path,
+        wire: OwnedFd,
+        output: OwnedFd,
+        memory: Option<OwnedFd>,
+    ) -> anyhow::Result<()> {
         let Self { control, workers, setup, mut interpreter, prepared } = self;
         // A worker must not be able to order workers, or to end others.
         drop((control, workers));
@@ -185,6 +194,8 @@ impl Forker {
         let moved = super::out_of_the_way(&wire)?;
         drop(wire);
         let wire = UnixStream::from(moved);
+        // No script ever sees the descriptor.
+        let view = memory.map(|memory| View::of(&memory)).transpose().context("the memory for bodies")?;
         let surroundings = Surroundings {
             import: &setup.import_in_worker,
             old_folder: &setup.folder,
@@ -194,7 +205,7 @@ impl Forker {
         match super::settle_in(&mut interpreter, &setup, &surroundings, prepared, Vec::new()) {
             Ok((hello, places)) => {
                 super::greet(&wire, 0, &hello)?;
-                super::serve(&wire, &mut interpreter, places, &setup)
+                super::serve(&wire, view.as_ref(), &mut interpreter, places, &setup)
             }
             Err(error) => {
                 super::give_up(&wire, 0, &error)?;

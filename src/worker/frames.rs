@@ -37,6 +37,9 @@ pub(super) fn read_frame(
     let mut header = [0; wire::HEADER];
     header.copy_from_slice(&buffer[..wire::HEADER]);
     let request = Request::decode(&header)?;
+    if request.in_memory {
+        return Ok(Some(request));
+    }
     let whole = u64::from(request.name_length)
         .checked_add(request.body_length)
         .and_then(|length| usize::try_from(length).ok())
@@ -81,6 +84,25 @@ pub(super) fn read_more<'room>(
     // Where something is there, no signal interrupts the reading.
     is_readable(stream, None).ok()?;
     rustix::io::read(stream, room).ok().map(|(read, _)| read)
+}
+
+/// Waits until more of a body is in memory than before, and says how much; `ahead` has what came of the numbers that
+/// tell it. None, if there will be no more.
+pub(super) fn more_is_there(stream: &UnixStream, ahead: &mut Vec<u8>) -> Option<usize> {
+    loop {
+        let whole = ahead.len() - ahead.len() % wire::PROGRESS;
+        if let Some(last) = ahead[..whole].last_chunk() {
+            let come = u64::from_le_bytes(*last);
+            ahead.drain(..whole);
+            return usize::try_from(come).ok();
+        }
+        is_readable(stream, None).ok()?;
+        ahead.reserve(64 * wire::PROGRESS);
+        let read = rustix::io::read(stream, rustix::buffer::spare_capacity(ahead)).ok()?;
+        if read == 0 {
+            return None;
+        }
+    }
 }
 
 /// Writes a reply that stands alone.

@@ -5,9 +5,15 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
+use crate::mapping;
+
 /// Puts some more of a body at the beginning of the room, and gives what it has filled; waits where none is there yet.
 /// None, or nothing, if no more will come.
 pub type Read<'a> = dyn for<'room> FnMut(&'room mut [MaybeUninit<u8>]) -> Option<&'room mut [u8]> + 'a;
+
+/// Waits until another process has put some more of a body in its place, and says how much is there. None, if no more will
+/// come.
+pub type Told<'a> = dyn FnMut() -> Option<usize> + 'a;
 
 /// What most elements of a document are shorter than.
 const MARGIN: usize = 64 << 10;
@@ -19,8 +25,14 @@ pub struct Coming<'a> {
     start: *mut u8,
     come: usize,
     whole: usize,
-    read: &'a mut Read<'a>,
-    buffer: PhantomData<&'a mut [u8]>,
+    rest: Rest<'a>,
+    memory: PhantomData<&'a mut [u8]>,
+}
+
+/// Where the rest comes from.
+enum Rest<'a> {
+    Read(&'a mut Read<'a>),
+    Told(&'a mut Told<'a>),
 }
 
 impl<'a> Coming<'a> {
@@ -31,7 +43,13 @@ impl<'a> Coming<'a> {
         buffer.reserve((start + whole).saturating_sub(buffer.len()));
         // SAFETY: the buffer holds at least that much, and is moved by nobody as long as it is borrowed here.
         let start = unsafe { buffer.as_mut_ptr().add(start) };
-        Self { margin: MARGIN, start, come, whole, read, buffer: PhantomData }
+        Self { margin: MARGIN, start, come, whole, rest: Rest::Read(read), memory: PhantomData }
+    }
+
+    /// A body that another process puts in its place; `told` never says of more than is there.
+    pub fn in_memory(body: mapping::Body<'a>, told: &'a mut Told<'a>) -> Self {
+        let (start, whole) = (body.start().as_ptr(), body.length());
+        Self { margin: MARGIN, start, come: 0, whole, rest: Rest::Told(told), memory: PhantomData }
     }
 
     /// Bytes of the whole body.
@@ -45,24 +63,29 @@ impl<'a> Coming<'a> {
 
     /// What has come. It stays what it is while more comes.
     pub fn bytes(&self) -> &'a [u8] {
-        // SAFETY: these bytes are filled, and lie in a buffer that is borrowed for `'a`; what is written from
-        // here on lies behind them, and through a pointer to all of the buffer.
+        // SAFETY: these bytes are filled, and lie in memory that is borrowed for `'a`; what is written from
+        // here on lies behind them, and through a pointer to all of the memory, or by another process.
         unsafe { std::slice::from_raw_parts(self.start, self.come) }
     }
 
     /// Waits until so many bytes have come, or all; false, if they never will.
     pub fn wait_for(&mut self, bytes: usize) -> bool {
         while self.come < bytes.min(self.whole) {
-            // SAFETY: the buffer has room for `whole` bytes, and none behind `come` is lent out.
-            let room = unsafe {
-                let behind = self.start.add(self.come).cast::<MaybeUninit<u8>>();
-                std::slice::from_raw_parts_mut(behind, self.whole - self.come)
-            };
-            let (beginning, most) = (room.as_ptr().cast::<u8>(), room.len());
-            match (self.read)(room) {
-                Some(filled) if !filled.is_empty() && filled.as_ptr() == beginning => {
-                    self.come += filled.len().min(most);
+            let come = match &mut self.rest {
+                Rest::Told(told) => told(),
+                Rest::Read(read) => {
+                    // SAFETY: the buffer has room for `whole` bytes, and none behind `come` is lent out.
+                    let room = unsafe {
+                        let behind = self.start.add(self.come).cast::<MaybeUninit<u8>>();
+                        std::slice::from_raw_parts_mut(behind, self.whole - self.come)
+                    };
+                    let beginning = room.as_ptr().cast::<u8>();
+                    let filled = read(room).filter(|filled| filled.as_ptr() == beginning);
+                    filled.map(|filled| self.come + filled.len())
                 }
+            };
+            match come {
+                Some(come) if come > self.come && come <= self.whole => self.come = come,
                 _ => return false,
             }
         }
@@ -88,6 +111,31 @@ mod tests {
         assert_eq!((first, coming.bytes()), (&b"ab"[..], &b"abcd"[..]));
         assert!(coming.wait_for(usize::MAX) && coming.is_whole());
         assert_eq!((first, coming.bytes()), (&b"ab"[..], &b"abcdefgh"[..]));
+    }
+
+    #[test]
+    fn a_body_is_read_where_another_process_puts_it() {
+        let (mut mapping, theirs) = mapping::Mapping::new(8).unwrap();
+        let view = mapping::View::of(&theirs).unwrap();
+        let mut pieces = [&b"abc"[..], b"de", b"", b"fgh"].into_iter();
+        let told: &mut Told<'_> = &mut || {
+            assert!(mapping.push(pieces.next()?));
+            Some(mapping.filled().len())
+        };
+        let mut coming = Coming::in_memory(view.body(8).unwrap(), told);
+        assert!(coming.bytes().is_empty() && coming.wait_for(4) && !coming.is_whole());
+        assert_eq!(coming.bytes(), b"abcde");
+        // That nothing more is there is nothing to be told.
+        assert!(!coming.wait_for(6) && coming.wait_for(6) && coming.is_whole());
+        assert_eq!(coming.bytes(), b"abcdefgh");
+    }
+
+    #[test]
+    fn no_more_comes_than_the_whole() {
+        let (_mapping, theirs) = mapping::Mapping::new(9).unwrap();
+        let view = mapping::View::of(&theirs).unwrap();
+        let told: &mut Told<'_> = &mut || Some(9);
+        assert!(!Coming::in_memory(view.body(8).unwrap(), told).wait_for(1));
     }
 
     #[test]
