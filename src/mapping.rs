@@ -1,15 +1,19 @@
 //! Memory that the front and one worker have in common: the front puts a large body there as it comes, and the worker
-//! reads it where it lies. Only the front can write to it, and nobody can make it smaller.
+//! reads it where it lies. Nobody can make it smaller, and only the front can write to it: the worker maps it for reading,
+//! which cannot be changed, and lets go of the descriptor before it meets a script.
 #![expect(unsafe_code, reason = "memory that another process sees has no safe interface")]
 
 use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::{FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags};
-use rustix::fs::{fallocate, fcntl_add_seals, fstat, ftruncate, memfd_create, open};
+use rustix::fs::{fallocate, fchmod, fcntl_add_seals, fstat, ftruncate, memfd_create, open};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
+use rustix::process::{Resource, getrlimit};
 
 /// A stretch of addresses that is given back when it is dropped.
 struct Stretch {
@@ -27,7 +31,7 @@ pub struct Mapping {
     stretch: Stretch,
     filled: usize,
     /// Up to here there may be pages that take memory.
-    taken: usize,
+    taken: Arc<AtomicUsize>,
     descriptor: OwnedFd,
 }
 
@@ -37,7 +41,7 @@ pub struct View {
 }
 
 /// Where a body lies, or will lie: only what the front has said to be there may be read.
-pub struct Body<'a> {
+pub struct Place<'a> {
     start: NonNull<u8>,
     length: usize,
     view: PhantomData<&'a View>,
@@ -46,18 +50,24 @@ pub struct Body<'a> {
 impl Mapping {
     /// Room for bodies of so many bytes, of which a page takes memory once it was filled; and a descriptor for the
     /// worker, with which it can be read.
-    pub fn new(room: usize) -> io::Result<(Self, OwnedFd)> {
-        let descriptor = memfd_create(c"tabpy-body", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-        ftruncate(&descriptor, room as u64)?;
+    pub fn new(length: usize) -> io::Result<(Self, OwnedFd)> {
+        if getrlimit(Resource::Fsize).current.is_some_and(|most| most < length as u64) {
+            // The kernel would end the process for trying.
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let descriptor = create()?;
+        ftruncate(&descriptor, length as u64)?;
         fcntl_add_seals(&descriptor, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+        // Whoever comes by the worker's descriptor cannot open it again for writing.
+        fchmod(&descriptor, Mode::RUSR)?;
         let path = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
         let theirs = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        let stretch = Stretch::new(&descriptor, room, ProtFlags::READ | ProtFlags::WRITE)?;
-        Ok((Self { stretch, filled: 0, taken: 0, descriptor }, theirs))
+        let stretch = Stretch::new(&descriptor, length, ProtFlags::READ | ProtFlags::WRITE)?;
+        Ok((Self { stretch, filled: 0, taken: Arc::default(), descriptor }, theirs))
     }
 
     /// How much there is room for.
-    pub fn room(&self) -> usize {
+    pub fn length(&self) -> usize {
         self.stretch.length
     }
 
@@ -78,7 +88,7 @@ impl Mapping {
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), end.as_ptr(), bytes.len());
         }
         self.filled += bytes.len();
-        self.taken = self.taken.max(self.filled);
+        self.taken.fetch_max(self.filled, Ordering::Relaxed);
         true
     }
 
@@ -90,7 +100,12 @@ impl Mapping {
 
     /// How much memory it takes, at most.
     pub fn taken(&self) -> usize {
-        self.taken
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// The same at any time, for somebody who only wants to know that.
+    pub fn meter(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.taken)
     }
 
     /// Gives the memory back that earlier bodies took.
@@ -99,14 +114,25 @@ impl Mapping {
         let all = self.stretch.length as u64;
         if fallocate(&self.descriptor, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 0, all).is_ok()
         {
-            self.taken = 0;
+            self.taken.store(0, Ordering::Relaxed);
         }
     }
 }
 
+/// Under a name that shows in `/proc`. Not every kernel knows that nobody wants to run it.
+fn create() -> rustix::io::Result<OwnedFd> {
+    let name = c"tabpy-body";
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL).or_else(|_| memfd_create(name, flags))
+}
+
 impl View {
     /// The worker's side of the front's memory.
-    pub fn of(descriptor: &OwnedFd) -> io::Result<Self> {
+    ///
+    /// # Safety
+    /// The descriptor must be one that [`Mapping::new`] gave. Whoever fills the mapping must leave what it has told the
+    /// reader to be there as it is, until that has done with it.
+    pub unsafe fn of(descriptor: &OwnedFd) -> io::Result<Self> {
         let length = usize::try_from(fstat(descriptor)?.st_size).map_err(io::Error::other)?;
         let stretch = Stretch::new(descriptor, length, ProtFlags::READ)?;
         // SAFETY: the range is mapped and this process's own; a copy of the process has no use for it.
@@ -115,13 +141,13 @@ impl View {
     }
 
     /// The place of a body of so many bytes; none if there is no room for so many.
-    pub fn body(&self, length: usize) -> Option<Body<'_>> {
+    pub fn place(&self, length: usize) -> Option<Place<'_>> {
         let start = self.stretch.start;
-        (length <= self.stretch.length).then_some(Body { start, length, view: PhantomData })
+        (length <= self.stretch.length).then_some(Place { start, length, view: PhantomData })
     }
 }
 
-impl Body<'_> {
+impl Place<'_> {
     pub(crate) fn start(&self) -> NonNull<u8> {
         self.start
     }
@@ -155,21 +181,22 @@ mod tests {
 
     fn seen(view: &View, length: usize) -> &[u8] {
         // SAFETY: the tests ask for what is filled, or never was.
-        unsafe { std::slice::from_raw_parts(view.body(length).unwrap().start().as_ptr(), length) }
+        unsafe { std::slice::from_raw_parts(view.place(length).unwrap().start().as_ptr(), length) }
     }
 
     #[test]
     fn what_the_front_fills_is_what_a_worker_sees() {
         let (mut mapping, theirs) = Mapping::new(5 << 20).unwrap();
-        let view = View::of(&theirs).unwrap();
+        // SAFETY: it is the mapping's, and nobody holds what is seen while it is filled.
+        let view = unsafe { View::of(&theirs) }.unwrap();
         drop(theirs);
-        assert_eq!((mapping.room(), mapping.filled()), (5 << 20, &b""[..]));
+        assert_eq!((mapping.length(), mapping.filled()), (5 << 20, &b""[..]));
         assert!(mapping.push(b"abc") && mapping.push(b"de"));
         assert_eq!((mapping.filled(), seen(&view, 5)), (&b"abcde"[..], &b"abcde"[..]));
         mapping.clear();
         assert!(mapping.push(b"AB"));
         assert_eq!((mapping.filled(), seen(&view, 5)), (&b"AB"[..], &b"ABcde"[..]));
-        assert!(view.body(5 << 20).is_some() && view.body((5 << 20) + 1).is_none());
+        assert!(view.place(5 << 20).is_some() && view.place((5 << 20) + 1).is_none());
         mapping.release();
         assert_eq!((mapping.filled(), mapping.taken(), seen(&view, 5)), (&b""[..], 0, &[0; 5][..]));
         assert!(mapping.push(b"ab") && seen(&view, 3) == b"ab\0" && mapping.taken() == 2);
@@ -182,8 +209,13 @@ mod tests {
         assert!(rustix::io::pwrite(&theirs, b"x", 0).is_err() && ftruncate(&theirs, 0).is_err());
         assert!(fallocate(&theirs, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 0, 4096).is_err());
         assert!(ftruncate(&mapping.descriptor, 0).is_err());
+        if !rustix::process::geteuid().is_root() {
+            let path = format!("/proc/self/fd/{}", theirs.as_raw_fd());
+            assert!(open(path, OFlags::RDWR, Mode::empty()).is_err());
+        }
         assert!(Stretch::new(&theirs, 1 << 20, ProtFlags::READ | ProtFlags::WRITE).is_err());
-        let view = View::of(&theirs).unwrap();
+        // SAFETY: it is the mapping's, and nobody holds what is seen while it is filled.
+        let view = unsafe { View::of(&theirs) }.unwrap();
         // SAFETY: the range is mapped, and nothing is written there.
         let outcome = unsafe {
             let start = view.stretch.start.as_ptr().cast();

@@ -16,6 +16,7 @@ mod lease;
 mod output;
 mod process;
 mod reply;
+mod room;
 mod sending;
 mod shared;
 mod starter;
@@ -139,8 +140,8 @@ impl Pool {
     /// Has a worker do the job: the one that has read some of the body, if one has. Dropping the future ends the job,
     /// and the worker with it.
     pub async fn run(&self, job: Job, feed: Option<Box<Feed>>) -> Result<Answer, Trouble> {
-        if let Some(feed) = feed {
-            return Box::pin(self.run_on(feed.lease, Some(feed.coming), job)).await;
+        if let Some((lease, coming)) = feed.and_then(|feed| feed.into_parts()) {
+            return Box::pin(self.run_on(lease, Some(coming), job)).await;
         }
         let lease = match self.turn(&job).await? {
             Turn::Worker(lease) => lease,

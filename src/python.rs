@@ -60,7 +60,7 @@ pub enum Source<'a> {
     /// The buffer holds it from `start` on, or the beginning of it, and `read` gives the rest.
     Buffer { start: usize, length: usize, read: &'a mut json::Read<'a> },
     /// Another process puts it in its place, and `told` says how much of it is there.
-    Memory { body: mapping::Body<'a>, told: &'a mut json::Told<'a> },
+    Memory { place: mapping::Place<'a>, told: &'a mut json::Told<'a> },
 }
 
 /// The one interpreter of a worker process.
@@ -219,7 +219,7 @@ impl Interpreter {
             let parsed = interpreter::without_collector(|| {
                 let mut coming = match source {
                     Source::Buffer { start, length, read } => json::Coming::new(buffer, start, length, read),
-                    Source::Memory { body, told } => json::Coming::in_memory(body, told),
+                    Source::Memory { place, told } => json::Coming::in_memory(place, told),
                 };
                 json::parse_coming(py, &mut coming)
             });

@@ -1,5 +1,6 @@
 //! What the front and a worker say to each other: a fixed header and a raw body, both ways. The
-//! body of a request is the client's own bytes and the body of a reply goes to the client as it is.
+//! body of a request is the client's own bytes, which may lie in memory instead, and the body of a reply goes to the
+//! client as it is.
 //! No I/O, no async and no Python here; a number that does not fit is an error, never a panic.
 
 use std::path::PathBuf;
@@ -62,7 +63,8 @@ pub struct Request {
     pub in_memory: bool,
 }
 
-/// Bytes of a number that tells how much of a body is there; the last one tells of all of it.
+/// Bytes of a number that tells how much of a body is there. Each is larger than the one before, and the last one tells
+/// of all of it.
 pub const PROGRESS: usize = 8;
 
 /// The header before a reply's body.
@@ -172,6 +174,8 @@ pub struct Hello {
     pub warnings: Vec<String>,
     /// What scripts are kept from here, in words for the log; empty from the fork server.
     pub confinement: String,
+    /// Whether it can read bodies in the memory that it was born with.
+    pub reads_memory: bool,
 }
 
 /// A header that this side does not understand; the connection is of no use after it.
@@ -221,16 +225,22 @@ impl Request {
             4 => Task::Load,
             _ => return Err(BrokenWire),
         };
+        let flag = |flag| task_and_flags & flag != 0;
+        let (only_if_pure, in_memory) = (flag(ONLY_IF_PURE), flag(IN_MEMORY));
+        let name_length = number32(header, 24);
+        if in_memory && (task != Task::Evaluate || name_length > 0 || only_if_pure) {
+            return Err(BrokenWire);
+        }
         Ok(Self {
             task,
             id: number64(header, 8),
-            name_length: number32(header, 24),
+            name_length,
             body_length: number64(header, 16),
             generation: number64(header, 28),
             version: number32(header, 36),
-            stay_awake: task_and_flags & STAY_AWAKE != 0,
-            only_if_pure: task_and_flags & ONLY_IF_PURE != 0,
-            in_memory: task_and_flags & IN_MEMORY != 0,
+            stay_awake: flag(STAY_AWAKE),
+            only_if_pure,
+            in_memory,
         })
     }
 
@@ -334,17 +344,25 @@ mod tests {
     use proptest::prelude::*;
 
     fn requests() -> impl Strategy<Value = Request> {
-        any::<(u64, u32, u64, u64, u32, [bool; 3])>().prop_map(
+        any::<(u64, u32, u64, u64, u32, [bool; 2])>().prop_map(
             |(id, name_length, body_length, generation, version, flags)| Request {
                 name_length,
                 generation,
                 version,
                 stay_awake: flags[0],
                 only_if_pure: flags[1],
-                in_memory: flags[2],
                 ..Request::plain(Task::Query, id, body_length)
             },
         )
+    }
+
+    fn in_memory() -> impl Strategy<Value = Request> {
+        any::<(u64, u64, u64, bool)>().prop_map(|(id, generation, body_length, stay_awake)| Request {
+            generation,
+            stay_awake,
+            in_memory: true,
+            ..Request::plain(Task::Evaluate, id, body_length)
+        })
     }
 
     fn replies() -> impl Strategy<Value = Reply> {
@@ -366,8 +384,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_header_comes_back_as_it_went(request in requests(), reply in replies()) {
+        fn a_header_comes_back_as_it_went(request in requests(), fed in in_memory(), reply in replies()) {
             prop_assert_eq!(Request::decode(&request.encode()), Ok(request));
+            prop_assert_eq!(Request::decode(&fed.encode()), Ok(fed));
+            for wrong in [
+                Request { task: Task::Query, ..fed },
+                Request { name_length: 1, ..fed },
+                Request { only_if_pure: true, ..fed },
+            ] {
+                prop_assert_eq!(Request::decode(&wrong.encode()), Err(BrokenWire));
+            }
             prop_assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
         }
 

@@ -64,7 +64,7 @@ pub fn run() -> anyhow::Result<()> {
         confinement: &setup.confinement,
     };
     let prepared = Prepared::new(&setup, interpreter.folders());
-    match settle_in(&mut interpreter, &setup, &surroundings, prepared, warnings) {
+    match settle_in(&mut interpreter, &setup, None, &surroundings, prepared, warnings) {
         Ok((hello, places)) => {
             greet(&stream, first.id, &hello)?;
             serve(&stream, None, &mut interpreter, places, &setup)
@@ -81,6 +81,7 @@ pub fn run() -> anyhow::Result<()> {
 fn settle_in(
     interpreter: &mut Interpreter,
     setup: &Setup,
+    memory: Option<&View>,
     surroundings: &Surroundings<'_>,
     prepared: Prepared,
     mut warnings: Vec<String>,
@@ -96,6 +97,7 @@ fn settle_in(
         python_version: Interpreter::version(),
         warnings,
         confinement: confined.report,
+        reads_memory: memory.is_some(),
     };
     let places =
         std::iter::once(folder).chain(confined.own).map(|path| Place { path: path.to_owned(), empty: None });
@@ -147,8 +149,8 @@ fn serve(
                 let read: &mut Read<'_> = &mut |room| read_more(stream, room);
                 let told: &mut Told<'_> = &mut || more_is_there(stream, &mut numbers);
                 let source = if request.in_memory {
-                    let body = memory.and_then(|memory| memory.body(length)).ok_or(wire::BrokenWire)?;
-                    Source::Memory { body, told }
+                    let place = memory.and_then(|memory| memory.place(length)).ok_or(wire::BrokenWire)?;
+                    Source::Memory { place, told }
                 } else {
                     Source::Buffer { start, length, read }
                 };

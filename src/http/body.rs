@@ -201,7 +201,7 @@ where
         chunk = match &mut early {
             Some(early) => {
                 early.goes_on(&mut whole, &bytes, now);
-                next_in_time(body, early, &mut whole).await?
+                next_in_time(body, early).await?
             }
             None => {
                 whole.extend_from_slice(&bytes);
@@ -209,18 +209,17 @@ where
             }
         };
     }
-    Ok(match early.and_then(|early| early.whole()) {
-        Some(whole) => share.hold(whole),
-        None => share.hold(whole.freeze()),
-    })
+    if let Some(early) = early {
+        if let Some(whole) = early.whole() {
+            return Ok(share.hold(whole));
+        }
+        early.stop(&mut whole);
+    }
+    Ok(share.hold(whole.freeze()))
 }
 
 /// The next part of a body for which a worker may wait.
-async fn next_in_time<S>(
-    body: &mut S,
-    early: &mut Early<'_>,
-    beginning: &mut BytesMut,
-) -> Result<Option<Bytes>, Failure>
+async fn next_in_time<S>(body: &mut S, early: &mut Early<'_>) -> Result<Option<Bytes>, Failure>
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
 {
@@ -228,7 +227,7 @@ where
         if let Ok(come) = tokio::time::timeout_at(until.into(), next(body)).await {
             return come;
         }
-        early.stop(beginning);
+        early.give_up();
     }
     next(body).await
 }

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 
 use super::Service;
-use crate::large_pages;
 use crate::pool::Feed;
 
 /// What has come by the time that its pace is known.
@@ -15,7 +14,7 @@ const BEGINNING: usize = 1 << 20;
 /// The rest must be expected within this time,
 const SOON: Duration = Duration::from_millis(200);
 
-/// and be there within this, or the worker is taken back: what was lost on the way comes again after a fifth of a second.
+/// and be there within this, or the worker is ended: what was lost on the way comes again after a fifth of a second.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) struct Early<'a> {
@@ -49,8 +48,10 @@ impl<'a> Early<'a> {
     /// worth it.
     pub(super) fn goes_on(&mut self, beginning: &mut BytesMut, more: &[u8], now: Instant) {
         if let Some(feed) = &mut self.feed {
-            let in_time = self.pace.as_ref().is_some_and(|pace| now < pace.until);
-            if in_time && feed.push(more) {
+            if self.pace.as_ref().is_none_or(|pace| now >= pace.until) {
+                feed.give_up();
+            }
+            if feed.push(more) {
                 return;
             }
             self.stop(beginning);
@@ -69,25 +70,30 @@ impl<'a> Early<'a> {
 
     /// Until when a worker waits for more, if one does.
     pub(super) fn waits_until(&self) -> Option<Instant> {
-        self.feed.as_ref().and(self.pace.as_ref()).map(|pace| pace.until)
+        self.feed.as_ref().filter(|feed| feed.is_awaited()).and(self.pace.as_ref()).map(|pace| pace.until)
     }
 
-    /// No worker waits for it any longer, so what has come is gathered from here on.
+    /// The worker has waited long enough.
+    pub(super) fn give_up(&mut self) {
+        if let Some(feed) = &mut self.feed {
+            feed.give_up();
+        }
+    }
+
+    /// It is not the body that it was said to be, so it is gathered from here on.
     pub(super) fn stop(&mut self, beginning: &mut BytesMut) {
-        if let (Some(feed), Some(pace)) = (self.feed.take(), self.pace.take()) {
-            beginning.reserve(pace.length.max(feed.come().len()));
-            large_pages::prefer(beginning.spare_capacity_mut());
+        self.pace = None;
+        if let Some(feed) = self.feed.take() {
             beginning.extend_from_slice(feed.come());
         }
-        self.pace = None;
     }
 
-    /// The body where a worker reads it, if one does and all has come.
+    /// The body in memory that a worker reads, or was to read, if all has come.
     pub(super) fn whole(&self) -> Option<impl AsRef<[u8]> + Send + use<>> {
         self.feed.as_ref()?.whole()
     }
 
-    /// The worker that has read some of it, if one has.
+    /// What a worker has read of it, if one has.
     pub(super) fn into_feed(self) -> Option<Box<Feed>> {
         self.feed
     }

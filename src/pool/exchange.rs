@@ -17,7 +17,7 @@ use super::sending::Sending;
 use super::{Job, Limits};
 use crate::wire::{Request, Task};
 
-/// A longer body is not kept once it was sent: a worker that has read so much has begun.
+/// A longer body is not kept here once it was sent: a worker that has read so much has begun.
 pub(super) const BEGUN: usize = 1 << 20;
 
 /// Why there is no reply.
@@ -52,7 +52,9 @@ impl Worker {
                 coming.finish(wire).await.map_err(|_| coming.lost())?;
                 in_memory = Some(coming.whole());
                 let ids = (coming.id, coming.last);
-                self.memory = Some(coming.into_memory());
+                if let Some(room) = &self.room {
+                    room.put_back(coming.into_memory());
+                }
                 ids
             }
             None => {
@@ -86,11 +88,12 @@ impl Worker {
         if let Err(error) = &received
             && error.kind() == ErrorKind::ConnectionReset
         {
+            // The kernel says so where bytes were left unread: the request was never whole on the other side.
             if let Some(whole) = in_memory {
                 job.body = Bytes::from_owner(whole);
+                return Err(Lost::WhileItRead);
             }
             if job.body.len() == body_length {
-                // The kernel says so where bytes were left unread: the request was never whole on the other side.
                 return Err(Lost::BeforeItBegan);
             }
         }

@@ -14,10 +14,9 @@ use crate::mapping::Mapping;
 const NEWS: usize = 128 << 10;
 
 pub struct Feed {
-    pub(super) lease: Lease,
-    pub(super) coming: Coming,
-    /// Whether the worker is of no use any more.
-    is_lost: bool,
+    /// None once the worker is of no use any more. The body stays where it is.
+    lease: Option<Lease>,
+    coming: Coming,
 }
 
 /// A body on its way to a worker.
@@ -47,22 +46,22 @@ impl Pool {
             self.lease(&mut state, false)?
         };
         let coming = lease.send_early(length, generation)?;
-        Some(Feed { lease, coming, is_lost: false })
+        Some(Feed { lease: Some(lease), coming })
     }
 }
 
 impl Feed {
-    /// Takes some more of the body. False, if it does not, because that is too much or the worker is of no use any more.
+    /// Takes some more of the body; false, if that is more than there was to be.
     pub fn push(&mut self, bytes: &[u8]) -> bool {
         let Coming { memory, length, .. } = &mut self.coming;
-        let Some(memory) = Arc::get_mut(memory).filter(|_| !self.is_lost) else { return false };
+        let Some(memory) = Arc::get_mut(memory) else { return false };
         if memory.filled().len() + bytes.len() > *length || !memory.push(bytes) {
             return false;
         }
-        let wire = self.lease.worker().and_then(|worker| worker.watched().ok());
-        self.is_lost = !wire.is_some_and(|(wire, _)| self.coming.tell(wire).is_ok());
-        if self.is_lost {
-            self.lease.lose(&self.coming.lost());
+        if let Some(lease) = &mut self.lease
+            && !lease.tell(&mut self.coming)
+        {
+            self.lease = None;
         }
         true
     }
@@ -72,9 +71,24 @@ impl Feed {
         self.coming.memory.filled()
     }
 
+    /// Whether a worker waits for more.
+    pub fn is_awaited(&self) -> bool {
+        self.lease.is_some()
+    }
+
+    /// Ends the worker.
+    pub fn give_up(&mut self) {
+        self.lease = None;
+    }
+
     /// The body, once all of it has come.
     pub fn whole(&self) -> Option<impl AsRef<[u8]> + Send + use<>> {
-        (self.come().len() == self.coming.length).then(|| self.coming.whole())
+        self.coming.is_whole().then(|| self.coming.whole())
+    }
+
+    /// The worker that has the whole body, and what it knows of it.
+    pub(super) fn into_parts(self) -> Option<(Lease, Coming)> {
+        self.lease.filter(|_| self.coming.is_whole()).map(|lease| (lease, self.coming))
     }
 }
 
@@ -94,10 +108,14 @@ impl Coming {
         if self.told > BEGUN { Lost::WhileItRead } else { Lost::BeforeItBegan }
     }
 
+    fn is_whole(&self) -> bool {
+        self.memory.filled().len() == self.length
+    }
+
     /// Tells the worker how much is there, if that is worth it and there is room to tell.
-    fn tell(&mut self, wire: &Wire) -> io::Result<()> {
+    pub(super) fn tell(&mut self, wire: &Wire) -> io::Result<()> {
         let come = self.memory.filled().len();
-        if come < self.length && come - self.told < NEWS {
+        if come == self.told || come < self.length && come - self.told < NEWS {
             return Ok(());
         }
         let number = (come as u64).to_le_bytes();
@@ -112,8 +130,11 @@ impl Coming {
         Ok(())
     }
 
-    /// Tells the worker that all is there.
+    /// Tells the worker that all is there, which must be so.
     pub(super) async fn finish(&self, wire: &Wire) -> io::Result<()> {
+        if !self.is_whole() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         if self.told < self.length {
             let number = (self.length as u64).to_le_bytes();
             wire.write_all(&mut [IoSlice::new(&number)], &mut 0).await?;
@@ -121,7 +142,7 @@ impl Coming {
         Ok(())
     }
 
-    /// The body; it must have come.
+    /// What has come of the body, which is all of it when anybody asks.
     pub(super) fn whole(&self) -> Whole {
         Whole(Arc::clone(&self.memory))
     }

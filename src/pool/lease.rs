@@ -7,6 +7,7 @@ use super::exchange::Lost;
 use super::feed::Coming;
 use super::process::Worker;
 use super::reply::Done;
+use super::starter::Order;
 use super::{Job, Shared};
 use crate::metrics::Ended;
 use crate::wire::{Request, Task};
@@ -57,7 +58,11 @@ impl Lease {
                 return Err(lost);
             }
         };
-        worker.release_memory(self.shared.start.setup.kept_bytes());
+        if let Some(room) = &worker.room
+            && room.taken() > self.shared.start.setup.kept_bytes()
+        {
+            let _ = self.shared.starter.send(Order::Release { room: room.clone() });
+        }
         self.end();
         Ok(done)
     }
@@ -65,7 +70,7 @@ impl Lease {
     /// Tells the worker of a body of so many bytes that is still coming, for an evaluation. None, if the worker is
     /// of no use for it.
     pub(super) fn send_early(&mut self, length: usize, generation: u64) -> Option<Coming> {
-        let memory = self.worker.as_mut()?.take_memory(length)?;
+        let memory = self.worker.as_ref()?.room.as_ref()?.take(length)?;
         self.begin();
         let (limits, stay_awake) = (&self.shared.start.limits, self.stay_awake);
         let begun = self.worker.as_mut()?.begin(limits, |id| Request {
@@ -80,6 +85,16 @@ impl Lease {
         let (wire, _) = self.worker.as_mut()?.watched().ok()?;
         sending.send_header(wire).ok()?;
         Some(Coming::new(sending.id, sending.last, memory, length))
+    }
+
+    /// Tells the worker how much of a body is there. False, if it is of no use any more.
+    pub(super) fn tell(&mut self, coming: &mut Coming) -> bool {
+        let wire = self.worker.as_mut().and_then(|worker| worker.watched().ok());
+        let told = wire.is_some_and(|(wire, _)| coming.tell(wire).is_ok());
+        if !told {
+            self.lose(&coming.lost());
+        }
+        told
     }
 
     /// Something begins, and the worker ends with it if that does not come to its end.

@@ -20,6 +20,7 @@ use super::Start;
 use super::channel::Wire;
 use super::folder::Folder;
 use super::forker::Ends;
+use super::room::Room;
 use super::warden::{Warden, Watch};
 use crate::mapping::Mapping;
 use crate::orphans::Own;
@@ -51,8 +52,8 @@ pub(super) struct Worker {
     pub(super) rested: Instant,
     /// Whose line it last served; see [`super::waiting`].
     pub(super) line: Option<ThreadId>,
-    /// Where large bodies come to it. It takes memory until it is released.
-    pub(super) memory: Option<Arc<Mapping>>,
+    /// Where large bodies come to it. Without one they go over the wire when they are whole.
+    pub(super) room: Option<Room>,
     channel: Channel,
     process: Process,
     /// What it takes is measured while it is busy.
@@ -116,8 +117,13 @@ impl Worker {
         let (output, printing) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         rustix::io::ioctl_fionbio(&output, true)?;
         let channel = Channel::Unwatched { wire: mine, output };
-        // Without it bodies go over the wire when they are whole.
-        let (memory, for_reading) = Mapping::new(start.limits.max_request_bytes).ok().unzip();
+        let (mapping, for_reading) = match Mapping::new(start.limits.max_request_bytes) {
+            Ok((mapping, for_reading)) => (Some(mapping), Some(for_reading)),
+            Err(error) => {
+                tracing::debug!(worker = number, "large bodies will go over the wire: {error}");
+                (None, None)
+            }
+        };
         let worker = Self {
             number,
             served: 0,
@@ -126,7 +132,7 @@ impl Worker {
             pure: 0,
             rested: Instant::now(),
             line: None,
-            memory: memory.map(Arc::new),
+            room: mapping.map(Room::new),
             channel,
             process: Process::Unborn,
             watch: None,
@@ -150,9 +156,8 @@ impl Worker {
     /// The thread that calls must live as long as the server: the kernel ends a worker when the
     /// thread that started it ends.
     pub(super) fn start(number: u64, start: &Start) -> io::Result<Self> {
+        // Memory would have to be passed on under a number that other processes, started at the same time, get as well.
         let Unborn { mut worker, wire, output, .. } = Self::unborn(number, start)?;
-        // It would have to be passed on under a number that other processes, started at the same time, get as well.
-        worker.memory = None;
         let child = Command::new("/proc/self/exe")
             .arg0("tabpy-rs")
             .arg("worker")
@@ -196,32 +201,13 @@ impl Worker {
         }
         wire.set_read_timeout(None)?;
         wire.set_nonblocking(true)?;
-        self.watch = self.process.pid().and_then(|pid| warden.watch(self.number, pid, self.folder.path()));
+        if !hello.reads_memory {
+            self.room = None;
+        }
+        let meter = self.room.as_ref().and_then(Room::meter);
+        self.watch =
+            self.process.pid().and_then(|pid| warden.watch(self.number, pid, self.folder.path(), meter));
         Ok(hello)
-    }
-
-    /// The memory for a body of so many bytes, if there is some that nobody else has.
-    pub(super) fn take_memory(&mut self, length: usize) -> Option<Arc<Mapping>> {
-        let mut memory = self.memory.take()?;
-        match Arc::get_mut(&mut memory) {
-            Some(own) if own.room() >= length => {
-                own.clear();
-                Some(memory)
-            }
-            _ => {
-                self.memory = Some(memory);
-                None
-            }
-        }
-    }
-
-    /// Gives back what earlier bodies have left, if it is more than may be kept.
-    pub(super) fn release_memory(&mut self, kept: usize) {
-        if let Some(memory) = self.memory.as_mut().and_then(Arc::get_mut)
-            && memory.taken() > kept
-        {
-            memory.release();
-        }
     }
 
     /// Says that a request begins, or that it has ended.

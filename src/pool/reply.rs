@@ -19,6 +19,9 @@ pub(super) const FIRST_READ: usize = 4096;
 const LEAST_MEMORY: usize = 512 << 10;
 const MOST_MEMORY: usize = 8 << 20;
 
+/// What the next part mostly takes no more than, with its header: two threads write in longer pieces than one.
+const USUAL_PART: usize = 2 * wire::PIECE;
+
 /// Error bodies may be longer than the answer that was allowed.
 const ERROR_ALLOWANCE: usize = 8 << 20;
 
@@ -129,7 +132,7 @@ impl Source<'_> {
                 self.read_to(&mut received, end).await?;
                 pieces.push(start..end);
                 start = end;
-                if received.capacity() - start < wire::PIECE {
+                if received.capacity() - start < USUAL_PART {
                     let mut memory = pieces.more_memory();
                     memory.extend_from_slice(&received[start..]);
                     pieces.slice(&Bytes::from(std::mem::replace(&mut received, memory)));

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::forker::Forker;
 use super::process::Worker;
+use super::room::Room;
 use super::{Shared, State};
 use crate::memory;
 use crate::metrics::Ended;
@@ -26,6 +27,8 @@ pub(super) enum Order {
     Ended { number: u64 },
     /// An idle worker is not worth keeping.
     Retire { number: u64 },
+    /// A room takes more memory than may be kept.
+    Release { room: Room },
 }
 
 /// How often the pool's size is looked at while somebody waits.
@@ -69,6 +72,7 @@ pub(super) fn run(pool: Weak<Shared>, orders: Receiver<Order>) -> std::io::Resul
                 Ok(Order::Look) => tick = tick.min(Instant::now() + TICK),
                 Ok(Order::Lend { to }) => lend(&shared, &mut forker, to),
                 Ok(Order::Ended { number } | Order::Retire { number }) => shared.retire(number),
+                Ok(Order::Release { room }) => room.release(),
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
                     let now = Instant::now();
@@ -207,13 +211,16 @@ impl Shared {
     /// Grows the pool where requests have waited too long, or shrinks it by one. Says whether anybody
     /// still waits.
     fn fit(&self) -> bool {
-        let (wanted, shrink, awaited) = {
+        let (wanted, shrink, awaited, rooms) = {
             let mut state = self.lock();
             let wanted = state.wanted(self.start.limits.max_workers);
-            state.release_memory();
             state.looked_after = state.waiting.len() > 0;
-            (wanted, state.too_idle(self.start.limits.workers), state.looked_after)
+            let shrink = state.too_idle(self.start.limits.workers);
+            (wanted, shrink, state.looked_after, state.rooms_at_rest())
         };
+        for room in rooms {
+            room.release();
+        }
         if wanted > 0 && memory::available() > LEAST_MEMORY {
             for _ in 0..wanted {
                 self.order_start(Duration::ZERO);
@@ -245,11 +252,10 @@ impl State {
         patient.min(max_workers.saturating_sub(self.alive))
     }
 
-    /// Gives back what large bodies have left with workers that have been idle for a while.
-    fn release_memory(&mut self) {
-        for worker in self.idle.iter_mut().filter(|worker| worker.rested.elapsed() > MEMORY_IDLE) {
-            worker.release_memory(0);
-        }
+    /// What large bodies have left with workers that have been idle for a while.
+    fn rooms_at_rest(&self) -> Vec<Room> {
+        let at_rest = self.idle.iter().filter(|worker| worker.rested.elapsed() > MEMORY_IDLE);
+        at_rest.filter_map(|worker| worker.room.clone()).filter(|room| room.taken() > 0).collect()
     }
 
     fn too_idle(&mut self, workers: usize) -> Option<Box<Worker>> {

@@ -8,6 +8,7 @@ mod watch;
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -60,8 +61,15 @@ impl Warden {
     }
 
     /// Begins to observe a process that has not met a script yet.
-    pub(super) fn watch(&self, number: u64, pid: i32, folder: &Path) -> Option<Arc<Watch>> {
-        let watch = Arc::new(Watch::new(number, pid, folder)?);
+    /// `body` tells how much memory there is for what it reads.
+    pub(super) fn watch(
+        &self,
+        number: u64,
+        pid: i32,
+        folder: &Path,
+        body: Option<Arc<AtomicUsize>>,
+    ) -> Option<Arc<Watch>> {
+        let watch = Arc::new(Watch::new(number, pid, folder, body)?);
         self.lock().push(Arc::downgrade(&watch));
         let once = epoll::EventFlags::IN | epoll::EventFlags::ONESHOT;
         epoll::add(&self.ends, watch.pidfd(), epoll::EventData::new_u64(number), once).ok()?;

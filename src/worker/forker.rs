@@ -1,6 +1,7 @@
 //! The fork server: one interpreter that has imported what scripts will want, and copies of it on
 //! demand. A copy is ready in milliseconds and shares all that it does not change. It has one thread,
 //! runs no script, and when the front goes away it ends every worker and all that workers left behind.
+#![expect(unsafe_code, reason = "a worker reads memory that the front fills")]
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -63,6 +64,7 @@ pub(super) fn run() -> anyhow::Result<()> {
         python_version: Interpreter::version(),
         warnings,
         confinement: String::new(),
+        reads_memory: false,
     };
     let threaded = interpreter.threaded_modules();
     let prepared = Prepared::new(&setup, interpreter.folders());
@@ -194,18 +196,20 @@ impl Forker {
         let moved = super::out_of_the_way(&wire)?;
         drop(wire);
         let wire = UnixStream::from(moved);
-        // No script ever sees the descriptor.
-        let view = memory.map(|memory| View::of(&memory)).transpose().context("the memory for bodies")?;
+        // No script ever sees the descriptor. Without it bodies come over the wire.
+        // SAFETY: the front made it for this, and puts the next body there once it has the answer to the last.
+        let view = memory.and_then(|memory| unsafe { View::of(&memory) }.ok());
         let surroundings = Surroundings {
             import: &setup.import_in_worker,
             old_folder: &setup.folder,
             folder,
             confinement: &setup.confinement,
         };
-        match super::settle_in(&mut interpreter, &setup, &surroundings, prepared, Vec::new()) {
+        let (memory, warnings) = (view.as_ref(), Vec::new());
+        match super::settle_in(&mut interpreter, &setup, memory, &surroundings, prepared, warnings) {
             Ok((hello, places)) => {
                 super::greet(&wire, 0, &hello)?;
-                super::serve(&wire, view.as_ref(), &mut interpreter, places, &setup)
+                super::serve(&wire, memory, &mut interpreter, places, &setup)
             }
             Err(error) => {
                 super::give_up(&wire, 0, &error)?;

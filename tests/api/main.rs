@@ -10,6 +10,7 @@ mod authentication;
 mod bench;
 mod browser;
 mod command_line;
+mod common_memory;
 mod deadline;
 mod death;
 mod early;

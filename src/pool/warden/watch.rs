@@ -2,8 +2,8 @@
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -21,6 +21,8 @@ pub(in crate::pool) struct Watch {
     pidfd: OwnedFd,
     /// What it held before its first script.
     baseline: u64,
+    /// How much memory there is for the bodies that it reads.
+    body: Option<Arc<AtomicUsize>>,
     /// Counts up when a request begins and when it ends, so it is odd in between.
     turn: AtomicU64,
     ended: AtomicBool,
@@ -40,7 +42,7 @@ struct Files {
 }
 
 impl Watch {
-    pub(super) fn new(number: u64, pid: i32, folder: &Path) -> Option<Self> {
+    pub(super) fn new(number: u64, pid: i32, folder: &Path, body: Option<Arc<AtomicUsize>>) -> Option<Self> {
         let pidfd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
         let files = Files { places: Places::of(folder, pid), kept: Kept::default(), next: Instant::now() };
         Some(Self {
@@ -48,6 +50,7 @@ impl Watch {
             pid,
             pidfd,
             baseline: tree::look(pid).memory.sum(),
+            body,
             turn: AtomicU64::new(0),
             ended: AtomicBool::new(false),
             verdict: OnceLock::new(),
@@ -94,8 +97,8 @@ impl Watch {
         }
         let kept = self.files(&tree, allowance.disk_bytes);
         let memory = tree::memory(&tree);
-        // A file that is memory and mapped would be counted twice.
-        let memory = Memory { shared: memory.shared.max(kept.memory), ..memory };
+        // A file that is memory and mapped would be counted twice; so would the body.
+        let memory = Memory { shared: memory.shared.max(kept.memory + self.body()), ..memory };
         let taken = memory.sum().saturating_sub(self.baseline);
         if taken > allowance.memory_bytes {
             self.end(turn, || allowance.too_much_memory());
@@ -112,7 +115,13 @@ impl Watch {
     /// Whether an idle worker holds so much memory that the next script would lack it.
     pub(super) fn is_worn(&self, allowance: &Allowance) -> bool {
         let memory = self.go_on_if_stopped();
-        memory.sum().saturating_sub(self.baseline) > allowance.memory_bytes / 2
+        // The body's memory is given back soon.
+        let body = self.body().min(memory.shared);
+        memory.sum().saturating_sub(self.baseline + body) > allowance.memory_bytes / 2
+    }
+
+    fn body(&self) -> u64 {
+        self.body.as_ref().map_or(0, |body| body.load(Ordering::Relaxed) as u64)
     }
 
     /// Ends the script that has the most memory, when there is none left for anybody.

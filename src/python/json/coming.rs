@@ -47,8 +47,8 @@ impl<'a> Coming<'a> {
     }
 
     /// A body that another process puts in its place; `told` never says of more than is there.
-    pub fn in_memory(body: mapping::Body<'a>, told: &'a mut Told<'a>) -> Self {
-        let (start, whole) = (body.start().as_ptr(), body.length());
+    pub fn in_memory(place: mapping::Place<'a>, told: &'a mut Told<'a>) -> Self {
+        let (start, whole) = (place.start().as_ptr(), place.length());
         Self { margin: MARGIN, start, come: 0, whole, rest: Rest::Told(told), memory: PhantomData }
     }
 
@@ -116,13 +116,14 @@ mod tests {
     #[test]
     fn a_body_is_read_where_another_process_puts_it() {
         let (mut mapping, theirs) = mapping::Mapping::new(8).unwrap();
-        let view = mapping::View::of(&theirs).unwrap();
+        // SAFETY: it is the mapping's, which changes nothing that it has told of.
+        let view = unsafe { mapping::View::of(&theirs) }.unwrap();
         let mut pieces = [&b"abc"[..], b"de", b"", b"fgh"].into_iter();
         let told: &mut Told<'_> = &mut || {
             assert!(mapping.push(pieces.next()?));
             Some(mapping.filled().len())
         };
-        let mut coming = Coming::in_memory(view.body(8).unwrap(), told);
+        let mut coming = Coming::in_memory(view.place(8).unwrap(), told);
         assert!(coming.bytes().is_empty() && coming.wait_for(4) && !coming.is_whole());
         assert_eq!(coming.bytes(), b"abcde");
         // That nothing more is there is nothing to be told.
@@ -133,9 +134,10 @@ mod tests {
     #[test]
     fn no_more_comes_than_the_whole() {
         let (_mapping, theirs) = mapping::Mapping::new(9).unwrap();
-        let view = mapping::View::of(&theirs).unwrap();
+        // SAFETY: it is the mapping's, which changes nothing that it has told of.
+        let view = unsafe { mapping::View::of(&theirs) }.unwrap();
         let told: &mut Told<'_> = &mut || Some(9);
-        assert!(!Coming::in_memory(view.body(8).unwrap(), told).wait_for(1));
+        assert!(!Coming::in_memory(view.place(8).unwrap(), told).wait_for(1));
     }
 
     #[test]

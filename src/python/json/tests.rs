@@ -1,6 +1,7 @@
 //! The parser against Python's `json`, the writer against `simplejson`, on generated input and on
 //! tables of what is special. Every comparison is of whole values, or of an error's type and text.
 
+mod beside;
 mod conversions;
 mod limits;
 mod parsing;

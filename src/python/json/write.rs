@@ -7,6 +7,7 @@
 )]
 
 mod array;
+mod beside;
 mod calendar;
 mod digits;
 mod key;
@@ -134,16 +135,9 @@ impl<'py> Writer<'_, 'py> {
         outcome
     }
 
-    /// Makes room for a list of so many elements, after some have told how long they are.
-    #[inline]
-    fn foresee(&mut self, start: usize, written: usize, count: usize) {
-        if written == SAMPLE {
-            self.make_room(start, count);
-        }
-    }
-
+    /// Makes room for a column of so many elements, after a sample has told how long they are.
     #[cold]
-    fn make_room(&mut self, start: usize, count: usize) {
+    fn foresee(&mut self, start: usize, count: usize) {
         if self.parts.is_some() {
             return;
         }
@@ -166,25 +160,66 @@ impl<'py> Writer<'_, 'py> {
         // that it has now; `item` takes its own reference before any Python code runs.
         unsafe {
             while index < ffi::PyList_GET_SIZE(list) {
-                self.separate(index > 0)?;
-                self.foresee(start, index as usize, ffi::PyList_GET_SIZE(list) as usize);
-                let item = ffi::PyList_GET_ITEM(list, index);
-                // Columns are mostly of these.
-                let kind = ffi::Py_TYPE(item);
-                if kind == &raw mut ffi::PyFloat_Type {
-                    number::float(self.out, ffi::PyFloat_AS_DOUBLE(item));
-                } else if kind == &raw mut ffi::PyLong_Type {
-                    self.int(item)?;
-                } else if kind == &raw mut ffi::PyUnicode_Type {
-                    self.text(item)?;
-                } else {
-                    self.item(item)?;
+                if index as usize == SAMPLE {
+                    return self.long_list(start, list);
                 }
+                self.separate(index > 0)?;
+                self.element(ffi::PyList_GET_ITEM(list, index))?;
                 index += 1;
             }
         }
         self.out.push(b']');
         Ok(())
+    }
+
+    /// What follows a list's sample. In a function of its own: deep lists are not long, and need less of the stack so.
+    ///
+    /// # Safety
+    /// `list` must be an exact list, longer than a sample.
+    #[inline(never)]
+    unsafe fn long_list(&mut self, start: usize, list: *mut ffi::PyObject) -> Outcome {
+        // SAFETY: as in `list`. As long as elements are written beside, no Python code runs, and this thread has the GIL:
+        // the list and what it holds stay what they are. Nothing but their memory is read.
+        unsafe {
+            let count = ffi::PyList_GET_SIZE(list) as usize;
+            self.foresee(start, count);
+            let items = beside::Shared::new((*list.cast::<ffi::PyListObject>()).ob_item.cast_const());
+            let simple = |mut range: std::ops::Range<usize>, out: &mut Vec<u8>| {
+                range.all(|index| out.len() < beside::MOST && simple_item(out, *items.start().add(index)))
+            };
+            // Without a GIL another thread may change the list.
+            let reached = if cfg!(Py_GIL_DISABLED) { SAMPLE } else { self.beside(start, count, &simple)? };
+            let mut index = reached as ffi::Py_ssize_t;
+            while index < ffi::PyList_GET_SIZE(list) {
+                self.separate(true)?;
+                self.element(ffi::PyList_GET_ITEM(list, index))?;
+                index += 1;
+            }
+        }
+        self.out.push(b']');
+        Ok(())
+    }
+
+    /// An element of a column, which mostly are of these kinds.
+    ///
+    /// # Safety
+    /// As for [`Self::item`].
+    #[inline]
+    unsafe fn element(&mut self, item: *mut ffi::PyObject) -> Outcome {
+        // SAFETY: `item` is alive.
+        unsafe {
+            let kind = ffi::Py_TYPE(item);
+            if kind == &raw mut ffi::PyFloat_Type {
+                number::float(self.out, ffi::PyFloat_AS_DOUBLE(item));
+                Ok(())
+            } else if kind == &raw mut ffi::PyLong_Type {
+                self.int(item)
+            } else if kind == &raw mut ffi::PyUnicode_Type {
+                self.text(item)
+            } else {
+                self.item(item)
+            }
+        }
     }
 
     /// An exact tuple, which nothing can change.
@@ -272,5 +307,24 @@ impl<'py> Writer<'_, 'py> {
         let outcome = write(self);
         (self.parts, self.full) = (parts, full);
         outcome.map(|()| self.out.split_off(start))
+    }
+}
+
+/// Writes a comma and an element that takes no call of Python; false, if it is another one.
+///
+/// # Safety
+/// `item` must be alive, and nobody may change it. Nothing but its memory is read.
+#[inline]
+unsafe fn simple_item(out: &mut Vec<u8>, item: *mut ffi::PyObject) -> bool {
+    out.extend_from_slice(b", ");
+    // SAFETY: as the caller promises.
+    unsafe {
+        let kind = ffi::Py_TYPE(item);
+        if kind == &raw mut ffi::PyFloat_Type {
+            number::float(out, ffi::PyFloat_AS_DOUBLE(item));
+            true
+        } else {
+            kind == &raw mut ffi::PyUnicode_Type && text::short_text(out, item)
+        }
     }
 }

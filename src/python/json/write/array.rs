@@ -8,9 +8,10 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use super::beside::Shared;
 use super::calendar::{self, Unit};
 use super::other::not_serializable;
-use super::{Outcome, WriteError, Writer, digits, number};
+use super::{Outcome, SAMPLE, WriteError, Writer, digits, number};
 
 /// How an element lies in memory and what it is.
 #[derive(Clone, Copy)]
@@ -127,86 +128,119 @@ impl<'py> Writer<'_, 'py> {
     ) -> Outcome {
         let Some((axis, inner)) = axes.split_first() else {
             // SAFETY: without an axis left, `start` is one element.
-            return unsafe { self.element(start, element) };
+            return unsafe { write(self.out, start, element) };
         };
-        // SAFETY: what the caller promises of all axes holds of the first; `element` and `axis` are told of
+        // SAFETY: what the caller promises of all axes holds of the first; `write` and `axis` are told of
         // places in it. The usual numbers get loops of their own, in which their kind is no question.
         unsafe {
             match element {
-                _ if !inner.is_empty() => {
-                    self.row(start, axis, None, |writer, place| writer.axis(place, inner, element, None))
-                }
+                _ if !inner.is_empty() => self.rows(start, axis, inner, element),
                 Element::Float(8) => {
-                    self.row(start, axis, mask, |writer, place| writer.element(place, Element::Float(8)))
+                    self.row(start, axis, mask, |out, place| write(out, place, Element::Float(8)))
                 }
                 Element::Signed(8) => {
-                    self.row(start, axis, mask, |writer, place| writer.element(place, Element::Signed(8)))
+                    self.row(start, axis, mask, |out, place| write(out, place, Element::Signed(8)))
                 }
-                _ => self.row(start, axis, mask, |writer, place| writer.element(place, element)),
+                _ => self.row(start, axis, mask, |out, place| write(out, place, element)),
             }
         }
     }
 
     /// # Safety
-    /// `start` and the axis must describe memory, of which `write` gets each place.
-    #[inline]
-    unsafe fn row(
-        &mut self,
-        start: *const u8,
-        axis: &Axis,
-        mask: Option<&[bool]>,
-        write: impl Fn(&mut Self, *const u8) -> Outcome,
-    ) -> Outcome {
+    /// As for [`Self::axis`], of which this is the outermost of several.
+    unsafe fn rows(&mut self, start: *const u8, axis: &Axis, inner: &[Axis], element: Element) -> Outcome {
         let before = self.out.len();
         self.out.push(b'[');
         for index in 0..axis.length {
-            self.separate(index > 0)?;
-            self.foresee(before, index, axis.length);
-            if mask.is_some_and(|mask| mask[index]) {
-                self.out.extend_from_slice(b"null");
-                continue;
+            if index == SAMPLE {
+                self.foresee(before, axis.length);
             }
+            self.separate(index > 0)?;
             // SAFETY: `index` is inside the axis, so the sum stays inside the described memory.
-            write(self, unsafe { start.offset(index as isize * axis.stride) })?;
+            unsafe { self.axis(start.offset(index as isize * axis.stride), inner, element, None)? };
         }
         self.out.push(b']');
         Ok(())
     }
 
     /// # Safety
-    /// `place` must be readable and hold such an element; it need not be aligned.
-    #[inline(always)]
-    unsafe fn element(&mut self, place: *const u8, element: Element) -> Outcome {
-        let out = &mut *self.out;
-        // SAFETY: as the caller promises; every pattern of bits is a value of these types (a bool
-        // is read as a byte).
-        unsafe {
-            match element {
-                Element::Bool if *place != 0 => out.extend_from_slice(b"true"),
-                Element::Bool => out.extend_from_slice(b"false"),
-                Element::Signed(8) => digits::signed(out, place.cast::<i64>().read_unaligned()),
-                Element::Signed(4) => digits::signed(out, place.cast::<i32>().read_unaligned().into()),
-                Element::Signed(2) => digits::signed(out, place.cast::<i16>().read_unaligned().into()),
-                Element::Signed(_) => digits::signed(out, place.cast::<i8>().read_unaligned().into()),
-                Element::Unsigned(8) => digits::unsigned(out, place.cast::<u64>().read_unaligned()),
-                Element::Unsigned(4) => digits::unsigned(out, place.cast::<u32>().read_unaligned().into()),
-                Element::Unsigned(2) => digits::unsigned(out, place.cast::<u16>().read_unaligned().into()),
-                Element::Unsigned(_) => digits::unsigned(out, (*place).into()),
-                Element::Float(8) => number::float(out, place.cast::<f64>().read_unaligned()),
-                Element::Float(4) => number::float(out, f64::from(place.cast::<f32>().read_unaligned())),
-                Element::Float(_) => number::float(out, half(place.cast::<u16>().read_unaligned())),
-                Element::Date(unit, each) => {
-                    let count = place.cast::<i64>().read_unaligned();
-                    return time(out, count, each, |out, count| calendar::date(out, unit, count));
-                }
-                Element::Span(unit, each) => {
-                    let count = place.cast::<i64>().read_unaligned();
-                    return time(out, count, each, |out, count| calendar::span(out, unit, count));
+    /// `start` and the axis must describe memory that nobody writes to, of which `write` gets each place.
+    #[inline]
+    unsafe fn row(
+        &mut self,
+        start: *const u8,
+        axis: &Axis,
+        mask: Option<&[bool]>,
+        write: impl Fn(&mut Vec<u8>, *const u8) -> Outcome + Sync,
+    ) -> Outcome {
+        let before = self.out.len();
+        // SAFETY: as the caller promises.
+        let memory = unsafe { Shared::new(start) };
+        let write = |out: &mut Vec<u8>, index: usize| {
+            if mask.is_some_and(|mask| mask[index]) {
+                out.extend_from_slice(b"null");
+                return Ok(());
+            }
+            // SAFETY: `index` is inside the axis, so the sum stays inside the described memory.
+            write(out, unsafe { memory.start().offset(index as isize * axis.stride) })
+        };
+        self.out.push(b'[');
+        let mut index = 0;
+        while index < axis.length {
+            if index == SAMPLE {
+                self.foresee(before, axis.length);
+                let reached = self.beside(before, axis.length, &|mut range, out| {
+                    range.all(|index| {
+                        out.extend_from_slice(b", ");
+                        write(out, index).is_ok()
+                    })
+                })?;
+                if reached > index {
+                    index = reached;
+                    continue;
                 }
             }
+            self.separate(index > 0)?;
+            write(self.out, index)?;
+            index += 1;
         }
+        self.out.push(b']');
         Ok(())
     }
+}
+
+/// # Safety
+/// `place` must be readable and hold such an element; it need not be aligned.
+#[inline(always)]
+unsafe fn write(out: &mut Vec<u8>, place: *const u8, element: Element) -> Outcome {
+    // SAFETY: as the caller promises; every pattern of bits is a value of these types (a bool
+    // is read as a byte).
+    unsafe {
+        match element {
+            Element::Bool if *place != 0 => out.extend_from_slice(b"true"),
+            Element::Bool => out.extend_from_slice(b"false"),
+            Element::Signed(8) => digits::signed(out, place.cast::<i64>().read_unaligned()),
+            Element::Signed(4) => digits::signed(out, place.cast::<i32>().read_unaligned().into()),
+            Element::Signed(2) => digits::signed(out, place.cast::<i16>().read_unaligned().into()),
+            Element::Signed(_) => digits::signed(out, place.cast::<i8>().read_unaligned().into()),
+            Element::Unsigned(8) => digits::unsigned(out, place.cast::<u64>().read_unaligned()),
+            Element::Unsigned(4) => digits::unsigned(out, place.cast::<u32>().read_unaligned().into()),
+            Element::Unsigned(2) => digits::unsigned(out, place.cast::<u16>().read_unaligned().into()),
+            Element::Unsigned(_) => digits::unsigned(out, (*place).into()),
+            Element::Float(8) => number::float(out, place.cast::<f64>().read_unaligned()),
+            Element::Float(4) => number::float(out, f64::from(place.cast::<f32>().read_unaligned())),
+            Element::Float(_) => number::float(out, half(place.cast::<u16>().read_unaligned())),
+            Element::Date(unit, each) => {
+                let count = place.cast::<i64>().read_unaligned();
+                return time(out, count, each, |out, count| calendar::date(out, unit, count));
+            }
+            Element::Span(unit, each) => {
+                let count = place.cast::<i64>().read_unaligned();
+                return time(out, count, each, |out, count| calendar::span(out, unit, count));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn time(

@@ -13,35 +13,53 @@ use crate::python::json::{WriteError, short};
 /// What one character may take.
 const LONGEST_ESCAPE: usize = 12;
 
-/// So many characters are written between two looks at the limit.
+/// So many characters are written between two looks at the limit. A text of no more is short.
 const CHUNK: usize = 4096;
+
+/// The characters of a str, by how wide it keeps them.
+enum Characters<'a> {
+    Narrow(&'a [u8]),
+    Wide(&'a [u16]),
+    Widest(&'a [u32]),
+}
+
+impl Characters<'_> {
+    /// # Safety
+    /// `text` must be a str that is ready and outlives what this gives.
+    #[inline]
+    unsafe fn of(text: *mut ffi::PyObject) -> Self {
+        // SAFETY: a str that is ready has so many characters of this kind, and never changes.
+        unsafe {
+            let length = ffi::PyUnicode_GET_LENGTH(text) as usize;
+            match ffi::PyUnicode_KIND(text) {
+                ffi::PyUnicode_1BYTE_KIND => {
+                    Self::Narrow(std::slice::from_raw_parts(ffi::PyUnicode_1BYTE_DATA(text), length))
+                }
+                ffi::PyUnicode_2BYTE_KIND => {
+                    Self::Wide(std::slice::from_raw_parts(ffi::PyUnicode_2BYTE_DATA(text), length))
+                }
+                _ => Self::Widest(std::slice::from_raw_parts(ffi::PyUnicode_4BYTE_DATA(text), length)),
+            }
+        }
+    }
+}
 
 impl Writer<'_, '_> {
     /// A str or an instance of a subclass of it, whatever that makes of `__str__`.
     #[inline]
     pub(super) fn text(&mut self, text: *mut ffi::PyObject) -> Outcome {
         // SAFETY: `text` is a str that the caller holds; it is made ready (3.10 and 3.11 know
-        // texts that are not) before its kind and data are read, it can't change, and no Python
-        // code runs while the slice lives.
-        unsafe {
+        // texts that are not), and no Python code runs while its characters are borrowed.
+        let characters = unsafe {
             if ffi::PyUnicode_READY(text) != 0 {
                 return Err(PyErr::fetch(self.py).into());
             }
-            let length = ffi::PyUnicode_GET_LENGTH(text) as usize;
-            match ffi::PyUnicode_KIND(text) {
-                ffi::PyUnicode_1BYTE_KIND => {
-                    let bytes = std::slice::from_raw_parts(ffi::PyUnicode_1BYTE_DATA(text), length);
-                    self.narrow(bytes)
-                }
-                ffi::PyUnicode_2BYTE_KIND => {
-                    let units = std::slice::from_raw_parts(ffi::PyUnicode_2BYTE_DATA(text), length);
-                    self.wide(units)
-                }
-                _ => {
-                    let units = std::slice::from_raw_parts(ffi::PyUnicode_4BYTE_DATA(text), length);
-                    self.wide(units)
-                }
-            }
+            Characters::of(text)
+        };
+        match characters {
+            Characters::Narrow(characters) => self.narrow(characters),
+            Characters::Wide(characters) => self.wide(characters),
+            Characters::Widest(characters) => self.wide(characters),
         }
     }
 
@@ -51,60 +69,109 @@ impl Writer<'_, '_> {
         if self.out.len() + characters.len() > self.limit {
             return Err(WriteError::TooLarge);
         }
-        let plain = plain(characters);
-        if plain == characters.len() {
-            short::quote(self.out, characters);
-            return Ok(());
+        if !quote_plain(self.out, characters) {
+            return self.in_chunks(characters, escape_narrow);
         }
-        self.with_escapes(characters, plain)
-    }
-
-    /// Characters of which so many at the start are written as they are, and one behind them is not.
-    #[inline(never)]
-    fn with_escapes(&mut self, mut characters: &[u8], mut count: usize) -> Outcome {
-        self.out.push(b'"');
-        loop {
-            self.out.extend_from_slice(&characters[..count]);
-            let Some(&special) = characters.get(count) else { break };
-            escape(self.out, u32::from(special));
-            self.check_limit()?;
-            characters = &characters[count + 1..];
-            count = plain(characters);
-        }
-        self.out.push(b'"');
         Ok(())
     }
 
     /// Characters some of which are above 0xff.
     fn wide<Unit: Copy + Into<u32>>(&mut self, characters: &[Unit]) -> Outcome {
+        self.in_chunks(characters, escape_wide)
+    }
+
+    /// Apart, as its frame would lie on the stack at every level of a deep list.
+    #[inline(never)]
+    fn in_chunks<Unit>(&mut self, characters: &[Unit], write: impl Fn(&mut Vec<u8>, &[Unit])) -> Outcome {
         self.out.push(b'"');
         for chunk in characters.chunks(CHUNK) {
             self.check_limit()?;
-            self.out.reserve(LONGEST_ESCAPE * chunk.len() + 8);
-            let start = self.out.as_mut_ptr();
-            let mut end = self.out.len();
-            for &character in chunk {
-                let character = character.into();
-                let plain = matches!(character, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
-                if plain || matches!(character, 0x80..=0xffff) {
-                    // Words and what is between them alternate as they like: no guess is better than a bad one.
-                    let text = select_unpredictable(plain, u64::from(character), hexadecimal(character));
-                    // SAFETY: there is room for the longest escapes of a chunk and for a word behind them.
-                    unsafe { start.add(end).cast::<[u8; 8]>().write(text.to_le_bytes()) };
-                    end += select_unpredictable(plain, 1, 6);
-                    continue;
-                }
-                // SAFETY: this many bytes were written. What follows fits, so nothing is moved.
-                unsafe { self.out.set_len(end) };
-                escape(self.out, character);
-                end = self.out.len();
-            }
-            // SAFETY: as above.
-            unsafe { self.out.set_len(end) };
+            write(self.out, chunk);
         }
         self.out.push(b'"');
         Ok(())
     }
+}
+
+/// Writes a short text; false, if it is not short.
+///
+/// # Safety
+/// `text` must be an exact str, which is alive. Nothing but its memory is read.
+#[inline]
+pub(super) unsafe fn short_text(out: &mut Vec<u8>, text: *mut ffi::PyObject) -> bool {
+    // SAFETY: it is a str; one that is not ready has no characters yet.
+    let characters = unsafe {
+        if !is_ready(text) || ffi::PyUnicode_GET_LENGTH(text) as usize > CHUNK {
+            return false;
+        }
+        Characters::of(text)
+    };
+    match characters {
+        Characters::Narrow(characters) if quote_plain(out, characters) => {}
+        Characters::Narrow(characters) => quote(out, characters, escape_narrow),
+        Characters::Wide(characters) => quote(out, characters, escape_wide),
+        Characters::Widest(characters) => quote(out, characters, escape_wide),
+    }
+    true
+}
+
+/// # Safety
+/// `text` must be a str.
+#[inline]
+unsafe fn is_ready(text: *mut ffi::PyObject) -> bool {
+    // Since 3.12 every str is.
+    // SAFETY: as the caller promises.
+    cfg!(Py_3_12) || unsafe { ffi::PyUnicode_IS_READY(text) != 0 }
+}
+
+fn quote<Unit>(out: &mut Vec<u8>, characters: &[Unit], write: impl Fn(&mut Vec<u8>, &[Unit])) {
+    out.push(b'"');
+    write(out, characters);
+    out.push(b'"');
+}
+
+/// Writes characters between quotes, if all of them are written as they are.
+#[inline]
+fn quote_plain(out: &mut Vec<u8>, characters: &[u8]) -> bool {
+    let is_plain = plain(characters) == characters.len();
+    if is_plain {
+        short::quote(out, characters);
+    }
+    is_plain
+}
+
+fn escape_narrow(out: &mut Vec<u8>, mut characters: &[u8]) {
+    loop {
+        let count = plain(characters);
+        out.extend_from_slice(&characters[..count]);
+        let Some(&special) = characters.get(count) else { return };
+        escape(out, u32::from(special));
+        characters = &characters[count + 1..];
+    }
+}
+
+fn escape_wide<Unit: Copy + Into<u32>>(out: &mut Vec<u8>, characters: &[Unit]) {
+    out.reserve(LONGEST_ESCAPE * characters.len() + 8);
+    let start = out.as_mut_ptr();
+    let mut end = out.len();
+    for &character in characters {
+        let character = character.into();
+        let plain = matches!(character, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+        if plain || matches!(character, 0x80..=0xffff) {
+            // Words and what is between them alternate as they like: no guess is better than a bad one.
+            let text = select_unpredictable(plain, u64::from(character), hexadecimal(character));
+            // SAFETY: there is room for the longest escapes of all and for a word behind them.
+            unsafe { start.add(end).cast::<[u8; 8]>().write(text.to_le_bytes()) };
+            end += select_unpredictable(plain, 1, 6);
+            continue;
+        }
+        // SAFETY: this many bytes were written. What follows fits, so nothing is moved.
+        unsafe { out.set_len(end) };
+        escape(out, character);
+        end = out.len();
+    }
+    // SAFETY: as above.
+    unsafe { out.set_len(end) };
 }
 
 fn escape(out: &mut Vec<u8>, character: u32) {

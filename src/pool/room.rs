@@ -1,0 +1,78 @@
+//! Where large bodies come to a worker. It takes memory while a body is there, and for a moment afterwards: the next one
+//! that comes soon finds it ready.
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::mapping::Mapping;
+
+/// Clones are the same room.
+#[derive(Clone)]
+pub(super) struct Room(Arc<Mutex<Option<Arc<Mapping>>>>);
+
+impl Room {
+    pub(super) fn new(mapping: Mapping) -> Self {
+        Self(Arc::new(Mutex::new(Some(Arc::new(mapping)))))
+    }
+
+    /// The memory for a body of so many bytes, if it is there and nobody else has it.
+    pub(super) fn take(&self, length: usize) -> Option<Arc<Mapping>> {
+        let mut place = self.place();
+        let mapping = Arc::get_mut(place.as_mut()?)?;
+        if mapping.length() < length {
+            return None;
+        }
+        mapping.clear();
+        place.take()
+    }
+
+    pub(super) fn put_back(&self, mapping: Arc<Mapping>) {
+        *self.place() = Some(mapping);
+    }
+
+    /// How much memory it takes, as far as it is here.
+    pub(super) fn taken(&self) -> usize {
+        self.place().as_ref().map_or(0, |mapping| mapping.taken())
+    }
+
+    /// Tells how much memory it takes, whoever has it.
+    pub(super) fn meter(&self) -> Option<Arc<AtomicUsize>> {
+        self.place().as_ref().map(|mapping| mapping.meter())
+    }
+
+    /// Gives the memory back, which takes milliseconds. A body that comes meanwhile finds no room here.
+    pub(super) fn release(&self) {
+        let Some(mut mapping) = self.take(0) else { return };
+        if let Some(own) = Arc::get_mut(&mut mapping) {
+            own.release();
+        }
+        self.put_back(mapping);
+    }
+
+    fn place(&self) -> std::sync::MutexGuard<'_, Option<Arc<Mapping>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_is_for_one_body_at_a_time() {
+        let (mapping, _theirs) = Mapping::new(1 << 20).unwrap();
+        let room = Room::new(mapping);
+        assert!(room.take((1 << 20) + 1).is_none());
+        let mut body = room.take(1 << 20).unwrap();
+        assert!(Arc::get_mut(&mut body).unwrap().push(b"body") && room.take(1).is_none());
+        let reader = Arc::clone(&body);
+        room.put_back(body);
+        // Somebody still reads it.
+        room.release();
+        assert!(room.take(1).is_none() && reader.filled() == b"body" && room.taken() == 4);
+        drop(reader);
+        room.release();
+        assert_eq!(room.taken(), 0);
+        assert!(room.take(1).unwrap().filled().is_empty());
+    }
+}
