@@ -21,7 +21,8 @@ const MOST_HELD: usize = 64 << 10;
 const LONG: usize = 1 << 20;
 
 /// Reads one frame, header included, into `buffer`, which begins with what came `ahead`; and leaves there what
-/// has come of the next one. It is whole, unless it is to be parsed while it comes. `None` when the front has gone.
+/// has come of the next one. It is whole, unless it is to be parsed while it comes; of a body in memory there are the
+/// first numbers, if any. `None` when the front has gone.
 pub(super) fn read_frame(
     stream: &UnixStream,
     buffer: &mut Vec<u8>,
