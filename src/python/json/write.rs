@@ -91,11 +91,7 @@ impl<'py> Writer<'_, 'py> {
                 self.text(item)
             } else if kind == &raw mut ffi::PyLong_Type {
                 self.int(item)
-            } else if item == ffi::Py_None() {
-                self.out.extend_from_slice(b"null");
-                Ok(())
-            } else if kind == &raw mut ffi::PyBool_Type {
-                let word: &[u8] = if item == ffi::Py_True() { b"true" } else { b"false" };
+            } else if let Some(word) = simple_word(item) {
                 self.out.extend_from_slice(word);
                 Ok(())
             } else {
@@ -310,7 +306,7 @@ impl<'py> Writer<'_, 'py> {
     }
 }
 
-/// Writes a comma and an element that takes no call of Python; false, if it is another one.
+/// Writes a comma and an element that can be written by a thread which may not call Python; false, if it is another one.
 ///
 /// # Safety
 /// `item` must be alive, and nobody may change it. Nothing but its memory is read.
@@ -323,8 +319,26 @@ unsafe fn simple_item(out: &mut Vec<u8>, item: *mut ffi::PyObject) -> bool {
         if kind == &raw mut ffi::PyFloat_Type {
             number::float(out, ffi::PyFloat_AS_DOUBLE(item));
             true
+        } else if kind == &raw mut ffi::PyLong_Type {
+            number::small_int(item).map(|value| digits::signed(out, value)).is_some()
+        } else if kind == &raw mut ffi::PyUnicode_Type {
+            text::short_text(out, item)
         } else {
-            kind == &raw mut ffi::PyUnicode_Type && text::short_text(out, item)
+            let word = simple_word(item);
+            out.extend_from_slice(word.unwrap_or_default());
+            word.is_some()
         }
+    }
+}
+
+/// The word for an object of which there is only one.
+fn simple_word(item: *mut ffi::PyObject) -> Option<&'static [u8]> {
+    // SAFETY: the interpreter runs, and these objects never move.
+    let (none, yes, no) = unsafe { (ffi::Py_None(), ffi::Py_True(), ffi::Py_False()) };
+    match item {
+        item if item == none => Some(b"null"),
+        item if item == yes => Some(b"true"),
+        item if item == no => Some(b"false"),
+        _ => None,
     }
 }

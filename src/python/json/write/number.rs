@@ -64,14 +64,25 @@ fn small_float(out: &mut Vec<u8>, value: f64) {
     out.extend_from_slice(b"e-05");
 }
 
+/// An int's value, unless it has more than 64 bits.
+///
+/// # Safety
+/// `value` must be alive and of exactly Python's type: then the call reads its digits and nothing else, and neither needs
+/// the GIL nor leaves an exception.
+#[inline]
+pub(super) unsafe fn small_int(value: *mut ffi::PyObject) -> Option<i64> {
+    let mut overflow = 0;
+    // SAFETY: as the caller promises.
+    let small = unsafe { ffi::PyLong_AsLongLongAndOverflow(value, &mut overflow) };
+    (overflow == 0).then_some(small)
+}
+
 impl Writer<'_, '_> {
     /// An int of exactly Python's type.
     #[inline]
     pub(super) fn int(&mut self, value: *mut ffi::PyObject) -> Outcome {
-        let mut overflow = 0;
-        // SAFETY: `value` is an exact int that the caller holds; such a call runs no Python code.
-        let small = unsafe { ffi::PyLong_AsLongLongAndOverflow(value, &mut overflow) };
-        if overflow == 0 {
+        // SAFETY: `value` is an exact int that the caller holds.
+        if let Some(small) = unsafe { small_int(value) } {
             digits::signed(self.out, small);
             return Ok(());
         }
