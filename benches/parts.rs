@@ -114,7 +114,7 @@ fn write(criterion: &mut Criterion) {
 fn script(criterion: &mut Criterion) {
     let mut interpreter = started().lock().unwrap_or_else(PoisonError::into_inner);
     let body = br#"{"script":"return _arg1[0] + 1","data":{"_arg1":[41.5]}}"#;
-    let asked = Asked { generation: 0, only_if_pure: false };
+    let asked = Asked { generation: 0, only_if_pure: false, write_beside: false };
     let mut buffer = Vec::new();
     criterion.bench_function("script/tiny", |bencher| {
         bencher.iter(|| {

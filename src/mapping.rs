@@ -58,7 +58,7 @@ impl Mapping {
         let descriptor = create()?;
         ftruncate(&descriptor, length as u64)?;
         fcntl_add_seals(&descriptor, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
-        // Whoever comes by the worker's descriptor cannot open it again for writing.
+        // So that the worker's descriptor cannot be opened again for writing without changing this first.
         fchmod(&descriptor, Mode::RUSR)?;
         let path = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
         let theirs = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;

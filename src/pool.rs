@@ -41,7 +41,7 @@ use feed::Coming;
 pub use feed::Feed;
 pub use folder::Folders;
 pub use job::{Answer, Job};
-use lease::Lease;
+use lease::{Lease, Spare};
 use shared::{Shared, State};
 pub use trouble::{Begun, Trouble, of_function};
 use waiter::{Light, Turn};
@@ -253,7 +253,8 @@ impl Pool {
         let worker = state.take_idle(light)?;
         let busy = state.alive - state.idle.len();
         let lease = Lease::new(worker, Arc::clone(&self.shared));
-        Some(lease.staying_awake(busy <= self.shared.processors))
+        let processors = self.shared.processors;
+        Some(lease.with(Spare { stay_awake: busy <= processors, write_beside: busy < processors }))
     }
 
     fn take(&self, job: &Job) -> Result<Taken, Trouble> {

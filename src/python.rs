@@ -53,6 +53,8 @@ pub struct Asked {
     /// The newest generation of deployed functions.
     pub generation: u64,
     pub only_if_pure: bool,
+    /// Whether a long answer may be written by two threads.
+    pub write_beside: bool,
 }
 
 /// Where a body is.
@@ -211,8 +213,7 @@ impl Interpreter {
         mut part: impl FnMut(&[u8]) -> bool,
         reply: impl FnOnce(Outcome, &[u8]) -> R,
     ) -> (R, Aftermath) {
-        let Asked { generation, only_if_pure } = *asked;
-        self.functions.begin(generation);
+        self.functions.begin(asked.generation);
         Python::attach(|py| {
             let prelude = self.prelude.clone_ref(py);
             let prelude = prelude.bind(py);
@@ -246,7 +247,7 @@ impl Interpreter {
                 first = first.or(bytes.first().copied());
                 part(bytes)
             };
-            let (mut outcome, risk) = self.run(prelude, &call, only_if_pure, confess, &mut part, answer);
+            let (mut outcome, risk) = self.run(prelude, &call, asked, confess, &mut part, answer);
             if outcome.status != 200 {
                 first = None;
             }
@@ -263,11 +264,12 @@ impl Interpreter {
         &mut self,
         prelude: &Bound<'_, PyModule>,
         call: &Call<'_>,
-        only_if_pure: bool,
+        asked: &Asked,
         confess: impl FnOnce() -> bool,
         part: &mut dyn FnMut(&[u8]) -> bool,
         answer: &mut Vec<u8>,
     ) -> (Outcome, Risk) {
+        let Asked { only_if_pure, write_beside, .. } = *asked;
         let running = |error| Trouble::Raised(error, Stage::Running);
         let script = self
             .scripts
@@ -294,7 +296,7 @@ impl Interpreter {
                 json::write_in_parts(
                     &result,
                     answer,
-                    json::Parts { first: LONG, length: PART, take: part },
+                    json::Parts { first: LONG, length: PART, beside: write_beside, take: part },
                     limit,
                 )
             };

@@ -11,8 +11,8 @@ pub const PROTOCOL: u32 = 7;
 /// Bytes of the header of a request and of a reply.
 pub const HEADER: usize = 40;
 
-/// A long answer goes in parts of so many bytes, and a little more: with its header, one mostly takes no more than a
-/// [`PIECE`].
+/// A long answer goes in parts of so many bytes, and a little more: with its header, one that a single thread has written
+/// mostly takes no more than a [`PIECE`].
 pub const PART: usize = PIECE - 512;
 pub const PIECE: usize = 96 << 10;
 
@@ -26,6 +26,7 @@ const REPLY_MAGIC: u32 = u32::from_be_bytes(*b"tpRP");
 const STAY_AWAKE: u32 = 1 << 31;
 const ONLY_IF_PURE: u32 = 1 << 30;
 const IN_MEMORY: u32 = 1 << 29;
+const WRITE_BESIDE: u32 = 1 << 28;
 
 /// What a worker is asked to do with the body that follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub struct Request {
     pub version: u32,
     /// Whether the worker may wait awake for the next request: no more are busy than there are processors.
     pub stay_awake: bool,
+    /// Whether a long answer may be written by two threads: fewer workers are busy than there are processors.
+    pub write_beside: bool,
     /// Other clients' requests stand behind this one on the wire, so a script that might reach them is impure.
     pub only_if_pure: bool,
     /// The body is in the memory that the worker has in common with the front; on the wire are numbers, see
@@ -203,7 +206,8 @@ impl Request {
         let flag = |is_set, flag| if is_set { flag } else { 0 };
         let flags = flag(self.stay_awake, STAY_AWAKE)
             | flag(self.only_if_pure, ONLY_IF_PURE)
-            | flag(self.in_memory, IN_MEMORY);
+            | flag(self.in_memory, IN_MEMORY)
+            | flag(self.write_beside, WRITE_BESIDE);
         header[4..8].copy_from_slice(&(task | flags).to_le_bytes());
         header[8..16].copy_from_slice(&self.id.to_le_bytes());
         header[16..24].copy_from_slice(&self.body_length.to_le_bytes());
@@ -218,7 +222,7 @@ impl Request {
             return Err(BrokenWire);
         }
         let task_and_flags = number32(header, 4);
-        let task = match task_and_flags & !(STAY_AWAKE | ONLY_IF_PURE | IN_MEMORY) {
+        let task = match task_and_flags & !(STAY_AWAKE | ONLY_IF_PURE | IN_MEMORY | WRITE_BESIDE) {
             1 => Task::Setup,
             2 => Task::Evaluate,
             3 => Task::Query,
@@ -239,6 +243,7 @@ impl Request {
             generation: number64(header, 28),
             version: number32(header, 36),
             stay_awake: flag(STAY_AWAKE),
+            write_beside: flag(WRITE_BESIDE),
             only_if_pure,
             in_memory,
         })
@@ -254,6 +259,7 @@ impl Request {
             generation: 0,
             version: 0,
             stay_awake: false,
+            write_beside: false,
             only_if_pure: false,
             in_memory: false,
         }
@@ -344,13 +350,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn requests() -> impl Strategy<Value = Request> {
-        any::<(u64, u32, u64, u64, u32, [bool; 2])>().prop_map(
+        any::<(u64, u32, u64, u64, u32, [bool; 3])>().prop_map(
             |(id, name_length, body_length, generation, version, flags)| Request {
                 name_length,
                 generation,
                 version,
                 stay_awake: flags[0],
                 only_if_pure: flags[1],
+                write_beside: flags[2],
                 ..Request::plain(Task::Query, id, body_length)
             },
         )

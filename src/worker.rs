@@ -141,9 +141,9 @@ fn serve(
         let start = wire::HEADER + request.name_length as usize;
         let aftermath = match request.task {
             Task::Evaluate => {
-                let Request { generation, only_if_pure, .. } = request;
+                let Request { generation, only_if_pure, write_beside, .. } = request;
                 let length = usize::try_from(request.body_length)?;
-                let asked = Asked { generation, only_if_pure };
+                let asked = Asked { generation, only_if_pure, write_beside };
                 let mut numbers =
                     if request.in_memory { buffer[wire::HEADER..].to_vec() } else { Vec::new() };
                 let read: &mut Read<'_> = &mut |room| read_more(stream, room);

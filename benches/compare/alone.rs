@@ -33,7 +33,7 @@ pub(crate) fn run(time: Duration) -> Result<f64> {
     std::io::stdin().read_to_end(&mut body)?;
     let python = package_folder().join(".venv/bin/python").display().to_string();
     let (mut interpreter, _folder) = interpreter::ready(python, &["numpy"])?;
-    let asked = Asked { generation: 0, only_if_pure: false };
+    let asked = Asked { generation: 0, only_if_pure: false, write_beside: false };
     let mut buffer = Vec::new();
     let mut evaluate = || {
         buffer.clear();

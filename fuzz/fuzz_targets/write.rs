@@ -35,7 +35,7 @@ fn compare(module: &Bound<'_, PyModule>, value: &Bound<'_, PyAny>, limit: usize)
         parts.extend_from_slice(part);
         true
     };
-    let in_parts = json::Parts { first: limit / 2, length: limit, take: &mut take };
+    let in_parts = json::Parts { first: limit / 2, length: limit, beside: true, take: &mut take };
     match json::write_in_parts(value, &mut last, in_parts, usize::MAX) {
         Ok(()) => assert_eq!([parts, last].concat(), theirs.as_bytes()),
         Err(WriteError::TooLarge) => panic!("there is no limit"),

@@ -10,6 +10,7 @@ use tokio::net::unix::pipe;
 
 use super::channel::Wire;
 use super::feed::Coming;
+use super::lease::Spare;
 use super::output::Printed;
 use super::process::Worker;
 use super::reply::{Done, Source};
@@ -17,7 +18,7 @@ use super::sending::Sending;
 use super::{Job, Limits};
 use crate::wire::{Request, Task};
 
-/// A longer body is not kept here once it was sent: a worker that has read so much has begun.
+/// A longer body is not kept here once it was sent over the wire: a worker that has read so much has begun.
 pub(super) const BEGUN: usize = 1 << 20;
 
 /// Why there is no reply.
@@ -40,7 +41,7 @@ impl Worker {
         job: &mut Job,
         begun: Option<Coming>,
         limits: &Limits,
-        stay_awake: bool,
+        spare: Spare,
     ) -> Result<Done, Lost> {
         // Evaluations are judged by the worker.
         self.innocent &= job.task == Task::Evaluate;
@@ -62,7 +63,8 @@ impl Worker {
                     name_length: u32::try_from(job.name.len()).unwrap_or(0),
                     generation: job.generation,
                     version: job.version,
-                    stay_awake,
+                    stay_awake: spare.stay_awake,
+                    write_beside: spare.write_beside,
                     ..Request::plain(job.task, id, body_length as u64)
                 })?;
                 let (wire, _) = self.watched().map_err(|_| Lost::BeforeItBegan)?;
@@ -85,17 +87,18 @@ impl Worker {
         let max_response_bytes = limits.max_response_bytes;
         let received =
             Source { wire, output, printed: &mut printed, max_response_bytes, id, in_parts }.reply().await;
-        if let Err(error) = &received
-            && error.kind() == ErrorKind::ConnectionReset
+        // The worker has not begun, or has not read all of it, where one of these turns out.
+        let has_left = matches!(&received, Ok(Some(done)) if done.reply.id == last);
+        let is_reset = matches!(&received, Err(error) if error.kind() == ErrorKind::ConnectionReset);
+        if (has_left || is_reset)
+            && let Some(whole) = in_memory
         {
+            // No part of what bodies may take together any more; but nobody else would have it.
+            job.body = Bytes::from_owner(whole);
+        }
+        if is_reset && job.body.len() == body_length {
             // The kernel says so where bytes were left unread: the request was never whole on the other side.
-            if let Some(whole) = in_memory {
-                job.body = Bytes::from_owner(whole);
-                return Err(Lost::WhileItRead);
-            }
-            if job.body.len() == body_length {
-                return Err(Lost::BeforeItBegan);
-            }
+            return Err(if body_length > BEGUN { Lost::WhileItRead } else { Lost::BeforeItBegan });
         }
         // What was printed before the reply is in the pipe by now, and the runtime was told of it first; unless it was
         // told of something before that already.
@@ -113,7 +116,7 @@ impl Worker {
                 Ok(Done { output, ..done })
             }
             // A farewell bears the id of the request before, which no script knows either.
-            Ok(Some(done)) if done.reply.id == last => Err(Lost::BeforeItBegan),
+            Ok(Some(_)) if has_left => Err(Lost::BeforeItBegan),
             Ok(Some(_)) => Err(Lost::Garbled),
             Ok(None) => Err(Lost::Garbled),
             Err(_) => Err(Lost::Ended),

@@ -12,12 +12,20 @@ use super::{Job, Shared};
 use crate::metrics::Ended;
 use crate::wire::{Request, Task};
 
+/// What a worker may do as there are processors to spare.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Spare {
+    /// Wait awake for what comes next.
+    pub(super) stay_awake: bool,
+    /// Write a long answer with two threads.
+    pub(super) write_beside: bool,
+}
+
 pub(super) struct Lease {
     /// In a box, since whoever waits for one has room for it.
     worker: Option<Box<Worker>>,
     shared: Arc<Shared>,
-    /// Whether the worker may wait awake for what comes next.
-    stay_awake: bool,
+    spare: Spare,
     /// Whether the worker is in the middle of something.
     working: bool,
     /// Why it is ended, if it is dropped in the middle of that.
@@ -26,12 +34,11 @@ pub(super) struct Lease {
 
 impl Lease {
     pub(super) fn new(worker: Box<Worker>, shared: Arc<Shared>) -> Self {
-        Self { worker: Some(worker), shared, stay_awake: false, working: false, reason: Ended::Stopped }
+        Self { worker: Some(worker), shared, spare: Spare::default(), working: false, reason: Ended::Stopped }
     }
 
-    /// The worker may wait awake for what comes next, as there are processors to spare.
-    pub(super) fn staying_awake(mut self, stay_awake: bool) -> Self {
-        self.stay_awake = stay_awake;
+    pub(super) fn with(mut self, spare: Spare) -> Self {
+        self.spare = spare;
         self
     }
 
@@ -51,7 +58,7 @@ impl Lease {
             self.begin();
         }
         let Some(worker) = self.worker.as_mut() else { return Err(Lost::BeforeItBegan) };
-        let done = match worker.exchange(job, begun, &self.shared.start.limits, self.stay_awake).await {
+        let done = match worker.exchange(job, begun, &self.shared.start.limits, self.spare).await {
             Ok(done) => done,
             Err(lost) => {
                 self.lose(&lost);
@@ -72,10 +79,12 @@ impl Lease {
     pub(super) fn send_early(&mut self, length: usize, generation: u64) -> Option<Coming> {
         let memory = self.worker.as_ref()?.room.as_ref()?.take(length)?;
         self.begin();
-        let (limits, stay_awake) = (&self.shared.start.limits, self.stay_awake);
+        let (limits, spare) = (&self.shared.start.limits, self.spare);
+        self.worker.as_ref()?.reads(length);
         let begun = self.worker.as_mut()?.begin(limits, |id| Request {
             generation,
-            stay_awake,
+            stay_awake: spare.stay_awake,
+            write_beside: spare.write_beside,
             in_memory: true,
             ..Request::plain(Task::Evaluate, id, length as u64)
         });
@@ -113,6 +122,7 @@ impl Lease {
     pub(super) fn end(&mut self) {
         if let Some(worker) = &self.worker {
             worker.next_turn();
+            worker.reads(0);
         }
         self.working = false;
     }

@@ -204,10 +204,17 @@ impl Worker {
         if !hello.reads_memory {
             self.room = None;
         }
-        let meter = self.room.as_ref().and_then(Room::meter);
+        let room = self.room.as_ref().and_then(Room::meter);
         self.watch =
-            self.process.pid().and_then(|pid| warden.watch(self.number, pid, self.folder.path(), meter));
+            self.process.pid().and_then(|pid| warden.watch(self.number, pid, self.folder.path(), room));
         Ok(hello)
+    }
+
+    /// Says how long a body is that lies in memory, 0 for none.
+    pub(super) fn reads(&self, body: usize) {
+        if let Some(watch) = &self.watch {
+            watch.reads(body);
+        }
     }
 
     /// Says that a request begins, or that it has ended.

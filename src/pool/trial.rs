@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::exchange::Lost;
+use super::lease::Spare;
 use super::process::Worker;
 use super::reply::Done;
 use super::{Job, Pool, of_function, starter};
@@ -38,7 +39,12 @@ impl Pool {
             light: false,
         };
         worker.next_turn();
-        match tokio::time::timeout_at(deadline.into(), worker.exchange(&mut job, None, limits, false)).await {
+        match tokio::time::timeout_at(
+            deadline.into(),
+            worker.exchange(&mut job, None, limits, Spare::default()),
+        )
+        .await
+        {
             Ok(Ok(Done { reply, body, .. })) => read(reply.status, &body),
             Ok(Err(Lost::Garbled)) => Err(not_loaded(of_function(super::GARBLED))),
             Ok(Err(_)) => Err(not_loaded(of_function(&worker.how_it_ended().await))),

@@ -61,15 +61,15 @@ impl Warden {
     }
 
     /// Begins to observe a process that has not met a script yet.
-    /// `body` tells how much memory there is for what it reads.
+    /// `room` tells how much memory bodies that it reads have taken.
     pub(super) fn watch(
         &self,
         number: u64,
         pid: i32,
         folder: &Path,
-        body: Option<Arc<AtomicUsize>>,
+        room: Option<Arc<AtomicUsize>>,
     ) -> Option<Arc<Watch>> {
-        let watch = Arc::new(Watch::new(number, pid, folder, body)?);
+        let watch = Arc::new(Watch::new(number, pid, folder, room)?);
         self.lock().push(Arc::downgrade(&watch));
         let once = epoll::EventFlags::IN | epoll::EventFlags::ONESHOT;
         epoll::add(&self.ends, watch.pidfd(), epoll::EventData::new_u64(number), once).ok()?;

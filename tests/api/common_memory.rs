@@ -109,3 +109,19 @@ return [tried, [link for link in links if 'tabpy-body' in link]]";
     let answer = server.evaluate(script, json!({"_arg1": columns(300_000, 7.0)})).json();
     assert_eq!(answer, json!([[["r--s", true]], Value::Array(Vec::new())]));
 }
+
+#[test]
+fn a_worker_that_leaves_before_it_has_read_a_body_costs_it_nothing() {
+    let server = Server::start().ready();
+    let values = columns(250_000, 0.25);
+    let large = Request::evaluate("return _arg1", &json!({"_arg1": values}));
+    // It has answered by then, and ends because all these files take too long to remove.
+    let leaving = "for name in range(20000): open(str(name), 'w').close()\nreturn len(_arg1)";
+    let leaving = Request::evaluate(leaving, &json!({"_arg1": values}));
+    let mut connection = server.connect();
+    for time in 0..5 {
+        connection.send(&leaving).is(200, "250000");
+        let answer: Vec<f64> = serde_json::from_slice(&connection.send(&large).body).unwrap();
+        assert!(answer == values, "time {time}: {} came back", answer.len());
+    }
+}

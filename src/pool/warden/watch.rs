@@ -21,8 +21,9 @@ pub(in crate::pool) struct Watch {
     pidfd: OwnedFd,
     /// What it held before its first script.
     baseline: u64,
-    /// How much memory there is for the bodies that it reads.
-    body: Option<Arc<AtomicUsize>>,
+    /// How much memory bodies that it reads have taken, and how much of that is the present one's.
+    room: Option<Arc<AtomicUsize>>,
+    body: AtomicUsize,
     /// Counts up when a request begins and when it ends, so it is odd in between.
     turn: AtomicU64,
     ended: AtomicBool,
@@ -42,7 +43,7 @@ struct Files {
 }
 
 impl Watch {
-    pub(super) fn new(number: u64, pid: i32, folder: &Path, body: Option<Arc<AtomicUsize>>) -> Option<Self> {
+    pub(super) fn new(number: u64, pid: i32, folder: &Path, room: Option<Arc<AtomicUsize>>) -> Option<Self> {
         let pidfd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
         let files = Files { places: Places::of(folder, pid), kept: Kept::default(), next: Instant::now() };
         Some(Self {
@@ -50,7 +51,8 @@ impl Watch {
             pid,
             pidfd,
             baseline: tree::look(pid).memory.sum(),
-            body,
+            room,
+            body: AtomicUsize::new(0),
             turn: AtomicU64::new(0),
             ended: AtomicBool::new(false),
             verdict: OnceLock::new(),
@@ -97,8 +99,11 @@ impl Watch {
         }
         let kept = self.files(&tree, allowance.disk_bytes);
         let memory = tree::memory(&tree);
-        // A file that is memory and mapped would be counted twice; so would the body.
-        let memory = Memory { shared: memory.shared.max(kept.memory + self.body()), ..memory };
+        // A file that is memory and mapped would be counted twice; so would the body. What earlier ones have left is no
+        // doing of the script.
+        let body = self.body.load(Ordering::Relaxed) as u64;
+        let mapped = memory.shared.saturating_sub(self.room().saturating_sub(body));
+        let memory = Memory { shared: mapped.max(kept.memory + body), ..memory };
         let taken = memory.sum().saturating_sub(self.baseline);
         if taken > allowance.memory_bytes {
             self.end(turn, || allowance.too_much_memory());
@@ -115,13 +120,18 @@ impl Watch {
     /// Whether an idle worker holds so much memory that the next script would lack it.
     pub(super) fn is_worn(&self, allowance: &Allowance) -> bool {
         let memory = self.go_on_if_stopped();
-        // The body's memory is given back soon.
-        let body = self.body().min(memory.shared);
-        memory.sum().saturating_sub(self.baseline + body) > allowance.memory_bytes / 2
+        // What bodies have taken is given back soon.
+        let room = self.room().min(memory.shared);
+        memory.sum().saturating_sub(self.baseline + room) > allowance.memory_bytes / 2
     }
 
-    fn body(&self) -> u64 {
-        self.body.as_ref().map_or(0, |body| body.load(Ordering::Relaxed) as u64)
+    fn room(&self) -> u64 {
+        self.room.as_ref().map_or(0, |room| room.load(Ordering::Relaxed) as u64)
+    }
+
+    /// Says how long a body is that lies in memory, 0 for none.
+    pub(in crate::pool) fn reads(&self, body: usize) {
+        self.body.store(body, Ordering::Relaxed);
     }
 
     /// Ends the script that has the most memory, when there is none left for anybody.

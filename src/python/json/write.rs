@@ -42,6 +42,8 @@ pub struct Parts<'a> {
     /// The first one: a shorter answer is not worth it.
     pub first: usize,
     pub length: usize,
+    /// Whether a second thread may help.
+    pub beside: bool,
     /// Says whether it has taken the part.
     pub take: &'a mut dyn FnMut(&[u8]) -> bool,
 }
@@ -52,7 +54,8 @@ pub(super) fn document<'a>(
     parts: Option<Parts<'a>>,
     limit: usize,
 ) -> Outcome {
-    let mut writer = Writer { out, parts, limit, full: 0, open: Vec::new(), known: None, py: value.py() };
+    let mut writer =
+        Writer { out, parts, gone: 0, limit, full: 0, open: Vec::new(), known: None, py: value.py() };
     let first = writer.parts.as_ref().map_or(limit, |parts| parts.first);
     writer.full = first.min(limit);
     writer.item(value.as_ptr())?;
@@ -62,6 +65,8 @@ pub(super) fn document<'a>(
 struct Writer<'a, 'py> {
     out: &'a mut Vec<u8>,
     parts: Option<Parts<'a>>,
+    /// Bytes that have gone in parts.
+    gone: usize,
     /// What `out` may still come to, and from where on it is looked at.
     limit: usize,
     full: usize,
@@ -137,7 +142,7 @@ impl<'py> Writer<'_, 'py> {
         if self.parts.is_some() {
             return;
         }
-        let each = (self.out.len() - start).div_ceil(SAMPLE);
+        let each = (self.written() - start).div_ceil(SAMPLE);
         let rest = each.saturating_mul(count.saturating_sub(SAMPLE));
         // A little more, since a sample is only that; and never more than may be written.
         let rest = (rest + rest / 16).min(self.limit.saturating_sub(self.out.len()));
@@ -146,10 +151,15 @@ impl<'py> Writer<'_, 'py> {
         }
     }
 
+    /// Bytes of the answer so far.
+    fn written(&self) -> usize {
+        self.gone + self.out.len()
+    }
+
     /// An exact list. Its elements' code may change it, so its length is read again each time.
     fn list(&mut self, list: &Bound<'py, PyAny>) -> Outcome {
         let list = list.as_ptr();
-        let start = self.out.len();
+        let start = self.written();
         self.out.push(b'[');
         let mut index = 0;
         // SAFETY: `list` is an exact list that the caller holds, and `index` is below the length
@@ -183,9 +193,7 @@ impl<'py> Writer<'_, 'py> {
             let simple = |mut range: std::ops::Range<usize>, out: &mut Vec<u8>| {
                 range.all(|index| out.len() < beside::MOST && simple_item(out, *items.start().add(index)))
             };
-            // Without a GIL another thread may change the list.
-            let reached = if cfg!(Py_GIL_DISABLED) { SAMPLE } else { self.beside(start, count, &simple)? };
-            let mut index = reached as ffi::Py_ssize_t;
+            let mut index = self.beside(start, count, &simple)? as ffi::Py_ssize_t;
             while index < ffi::PyList_GET_SIZE(list) {
                 self.separate(true)?;
                 self.element(ffi::PyList_GET_ITEM(list, index))?;
@@ -286,6 +294,7 @@ impl<'py> Writer<'_, 'py> {
     #[cold]
     fn hand_out(&mut self) -> Outcome {
         self.limit = self.limit.checked_sub(self.out.len()).ok_or(WriteError::TooLarge)?;
+        self.gone += self.out.len();
         let Some(parts) = &mut self.parts else { return Err(WriteError::TooLarge) };
         if !(parts.take)(self.out) {
             return Err(PyBrokenPipeError::new_err("nobody takes the answer").into());

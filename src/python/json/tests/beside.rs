@@ -15,9 +15,9 @@ const COLUMNS: &[&str] = &[
     "[2**62 + i if i < n // 2 else 2**63 + i for i in range(n)]",
     "[[i / 3, None, True, False, 'text', -i][i % 6] for i in range(2 * n)]",
     "[i / 7 for i in range(n - 1)] + [[7]]",
-    "[i / 7 if i % 20_000 else {} for i in range(n)]",
+    "[i / 7 if i % 80_000 != 79_999 else {} for i in range(n)]",
     "[f'some text {i}' if i != n // 2 else 'x' * 100_000 for i in range(n)]",
-    "['%d %d' % (i, i) if i < n // 2 else 'y' * 4000 for i in range(n // 2 + 4000)]",
+    "['%d %d' % (i, i) if i < n // 2 else 'y' * 600 for i in range(n // 2 + 40_000)]",
     "[[i / 7 for i in range(n)], 'between', [str(i) * 3 for i in range(n)]]",
     "{'a': [i / 3 for i in range(n)], 'b': [True, None, 1]}",
 ];
@@ -38,20 +38,22 @@ fn of_length(py: Python<'_>, column: &str, n: usize) -> Py<PyAny> {
     evaluated(py, &format!("(lambda n: {column})({n})")).unbind()
 }
 
-fn in_parts(value: &Bound<'_, PyAny>, limit: usize) -> (String, usize) {
-    let (mut whole, mut last, mut longest) = (Vec::new(), Vec::new(), 0);
+/// What is written in parts, and how many of them were longer than what one thread makes of short elements.
+fn in_parts(value: &Bound<'_, PyAny>, beside: bool, limit: usize) -> (String, usize) {
+    let (mut whole, mut last, mut long) = (Vec::new(), Vec::new(), 0);
     let mut take = |part: &[u8]| {
-        longest = longest.max(part.len());
+        assert!(part.len() < 1 << 20);
+        long += usize::from((100 << 10..200 << 10).contains(&part.len()));
         whole.extend_from_slice(part);
         true
     };
-    let parts = Parts { first: 256 << 10, length: 95 << 10, take: &mut take };
+    let parts = Parts { first: 256 << 10, length: 95 << 10, beside, take: &mut take };
     let text = match write_in_parts(value, &mut last, parts, limit) {
         Ok(()) => String::from_utf8([whole, last].concat()).unwrap(),
         Err(WriteError::TooLarge) => "too large".to_owned(),
         Err(WriteError::Python(error)) => described(&error, value.py()),
     };
-    (text, longest)
+    (text, long)
 }
 
 #[test]
@@ -62,9 +64,10 @@ fn two_threads_write_what_one_does() {
             let value = value.bind(py);
             let theirs = written_by_simplejson(value);
             assert!(theirs.len() > 1 << 20, "{column}");
-            let (found, longest) = in_parts(value, usize::MAX);
-            assert!(written(value) == theirs && found == theirs, "{column}");
-            assert!(longest < 1 << 20, "{column}: {longest}");
+            let (by_two, long) = in_parts(value, true, usize::MAX);
+            let (by_one, none) = in_parts(value, false, usize::MAX);
+            assert!(written(value) == theirs && by_one == theirs && by_two == theirs, "{column}");
+            assert!(long > 1 && none < 2, "{column}: {long} {none}");
         }
     });
 }
@@ -90,7 +93,10 @@ fn two_threads_write_arrays_as_one_does() {
             let expected = slice_by_slice(py, column, 300_000);
             let value = of_length(py, column, 300_000);
             let value = value.bind(py);
-            assert!(written(value) == expected && in_parts(value, usize::MAX).0 == expected, "{column}");
+            assert!(
+                written(value) == expected && in_parts(value, true, usize::MAX).0 == expected,
+                "{column}"
+            );
         }
     });
 }
@@ -104,7 +110,7 @@ fn the_limit_holds_for_both_together() {
             let length = written(value).len();
             for (limit, fits) in [(length, true), (length - 1, false), (length / 2, false)] {
                 assert_eq!(written_within(value, limit) != "too large", fits, "{column}");
-                assert_eq!(in_parts(value, limit).0 != "too large", fits, "{column}");
+                assert_eq!(in_parts(value, true, limit).0 != "too large", fits, "{column}");
             }
         }
     });

@@ -99,7 +99,12 @@ fn written_in_parts(value: &Bound<'_, PyAny>, length: usize, limit: usize) -> (S
         count += 1;
         true
     };
-    let outcome = write_in_parts(value, &mut last, Parts { first: length, length, take: &mut take }, limit);
+    let outcome = write_in_parts(
+        value,
+        &mut last,
+        Parts { first: length, length, beside: true, take: &mut take },
+        limit,
+    );
     let text = match outcome {
         Ok(()) => String::from_utf8([whole, last].concat()).unwrap(),
         Err(WriteError::TooLarge) => "too large".to_owned(),
@@ -167,8 +172,12 @@ fn a_part_that_nobody_takes_is_an_error() {
             asked += 1;
             false
         };
-        let outcome =
-            write_in_parts(&value, &mut last, Parts { first: 9, length: 9, take: &mut take }, usize::MAX);
+        let outcome = write_in_parts(
+            &value,
+            &mut last,
+            Parts { first: 9, length: 9, beside: true, take: &mut take },
+            usize::MAX,
+        );
         let Err(WriteError::Python(error)) = outcome else { panic!("it was written") };
         assert_eq!(described(&error, py), "BrokenPipeError: nobody takes the answer");
         assert_eq!(asked, 1);

@@ -8,7 +8,7 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::beside::Shared;
+use super::beside::{MOST, Shared};
 use super::calendar::{self, Unit};
 use super::other::not_serializable;
 use super::{Outcome, SAMPLE, WriteError, Writer, digits, number};
@@ -118,7 +118,8 @@ impl<'py> Writer<'_, 'py> {
     }
 
     /// # Safety
-    /// `start` and the axes must describe readable memory that holds such elements.
+    /// `start` and the axes must describe readable memory that holds such elements. Nobody who needs the GIL for it may
+    /// write to it meanwhile.
     unsafe fn axis(
         &mut self,
         start: *const u8,
@@ -149,7 +150,7 @@ impl<'py> Writer<'_, 'py> {
     /// # Safety
     /// As for [`Self::axis`], of which this is the outermost of several.
     unsafe fn rows(&mut self, start: *const u8, axis: &Axis, inner: &[Axis], element: Element) -> Outcome {
-        let before = self.out.len();
+        let before = self.written();
         self.out.push(b'[');
         for index in 0..axis.length {
             if index == SAMPLE {
@@ -173,7 +174,7 @@ impl<'py> Writer<'_, 'py> {
         mask: Option<&[bool]>,
         write: impl Fn(&mut Vec<u8>, *const u8) -> Outcome + Sync,
     ) -> Outcome {
-        let before = self.out.len();
+        let before = self.written();
         // SAFETY: as the caller promises.
         let memory = unsafe { Shared::new(start) };
         let write = |out: &mut Vec<u8>, index: usize| {
@@ -192,7 +193,7 @@ impl<'py> Writer<'_, 'py> {
                 let reached = self.beside(before, axis.length, &|mut range, out| {
                     range.all(|index| {
                         out.extend_from_slice(b", ");
-                        write(out, index).is_ok()
+                        write(out, index).is_ok() && out.len() < MOST
                     })
                 })?;
                 if reached > index {

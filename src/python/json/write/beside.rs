@@ -4,20 +4,20 @@
 #![expect(unsafe_code, reason = "memory is shared with a thread that may not call Python")]
 
 use std::ops::Range;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
 use super::{Outcome, SAMPLE, WriteError, Writer};
 
-/// Text of one piece: much more work than handing it over, and still in the processor's cache when it goes on.
-const PIECE: usize = 112 << 10;
+/// Text of a piece: much more work than handing it over, and still in the processor's cache when it goes on.
+const TEXT: usize = 112 << 10;
 
 /// Room for it, as the sample only says about how long it is.
-const ROOM: usize = PIECE + PIECE / 8;
+const ROOM: usize = TEXT + TEXT / 8;
 
-/// A piece that comes to more is not for this: its elements are not as long as the sample's.
-pub(super) const MOST: usize = 4 * PIECE;
+/// A piece that comes to more, or to less, is not for this: its elements are not as long as the sample's.
+pub(super) const MOST: usize = 4 * TEXT;
+const LEAST: usize = TEXT / 8;
 
 /// A column of less text is written as soon by one thread.
 const WORTH_IT: usize = 1 << 20;
@@ -48,7 +48,7 @@ impl<T> Shared<T> {
 pub(super) type Elements<'a> = dyn Fn(Range<usize>, &mut Vec<u8>) -> bool + Sync + 'a;
 
 impl Writer<'_, '_> {
-    /// Writes the elements of a long column behind the [`SAMPLE`], which begins at `start`, up to the first one that is
+    /// Writes the elements of a long column behind the [`SAMPLE`], which began at `start`, up to the first one that is
     /// not for `elements`; gives its number.
     pub(super) fn beside(
         &mut self,
@@ -56,13 +56,26 @@ impl Writer<'_, '_> {
         count: usize,
         elements: &Elements<'_>,
     ) -> Result<usize, WriteError> {
-        // A part may have gone meanwhile, and with it what would tell.
-        let each = self.out.len().saturating_sub(start).div_ceil(SAMPLE);
+        let each = (self.written() - start).div_ceil(SAMPLE);
         let is_long = each.saturating_mul(count - SAMPLE) >= WORTH_IT;
-        if !is_long || !has_two_processors() || !elements(SAMPLE..SAMPLE + 1, &mut Vec::new()) {
+        // Without a GIL somebody may change the column.
+        let may = self.parts.as_ref().is_some_and(|parts| parts.beside) && cfg!(not(Py_GIL_DISABLED));
+        if !is_long || !may || !elements(SAMPLE..SAMPLE + 1, &mut Vec::new()) {
             return Ok(SAMPLE);
         }
-        let pieces = Pieces { count, length: (PIECE / each).max(1), next: AtomicUsize::new(0) };
+        // What is written to now may have room for much more, and is kept for that.
+        let mut first = Vec::with_capacity(ROOM.max(self.out.len()));
+        first.extend_from_slice(self.out);
+        let kept = std::mem::replace(self.out, first);
+        let pieces = Pieces { count, length: (TEXT / each).max(1), next: AtomicUsize::new(0) };
+        let reached = self.with_two_threads(&pieces, elements);
+        let last = std::mem::replace(self.out, kept);
+        self.out.clear();
+        self.out.extend_from_slice(&last);
+        reached
+    }
+
+    fn with_two_threads(&mut self, pieces: &Pieces, elements: &Elements<'_>) -> Result<usize, WriteError> {
         std::thread::scope(|scope| {
             let (done, ready) = sync_channel(AHEAD);
             let (used, spare) = channel();
@@ -70,11 +83,13 @@ impl Writer<'_, '_> {
                 let _ = used.send(Vec::with_capacity(ROOM));
             }
             let other = std::thread::Builder::new().name("beside".to_owned());
-            let pieces = &pieces;
-            if other.spawn_scoped(scope, move || pieces.write_some(elements, &spare, &done)).is_err() {
-                return Ok(SAMPLE);
-            }
-            self.take_turns(pieces, elements, &ready, &mut |text| drop(used.send(text)))
+            let work = move || pieces.write_some(elements, &spare, &done);
+            let Ok(other) = without_signals(|| other.spawn_scoped(scope, work)) else { return Ok(SAMPLE) };
+            let reached = self.take_turns(pieces, elements, &ready, &mut |text| drop(used.send(text)));
+            drop((ready, used));
+            // A script may fork as soon as it runs again, and then there must not be a second thread.
+            let _ = other.join();
+            reached
         })
     }
 
@@ -99,10 +114,14 @@ impl Writer<'_, '_> {
                 give_back(text);
                 turn += 1;
             }
-            match mine {
-                None => return Ok(pieces.count),
-                Some((_, range)) if !fit => return Ok(range.start),
-                Some(_) => self.append(&mut own)?,
+            let Some((_, range)) = mine else { return Ok(pieces.count) };
+            if !fit {
+                return Ok(range.start);
+            }
+            let is_short = own.len() < LEAST;
+            self.append(&mut own)?;
+            if is_short {
+                return Ok(range.end);
             }
             turn += 1;
         }
@@ -161,8 +180,16 @@ impl Pieces {
     }
 }
 
-fn has_two_processors() -> bool {
-    static NUMBER: OnceLock<u32> = OnceLock::new();
-    let count = || rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count());
-    *NUMBER.get_or_init(count) > 1
+/// Starts a thread that no signal interrupts: their handlers are for the thread that may call Python, and Rust's own threads
+/// have too little room for them.
+fn without_signals<T>(start: impl FnOnce() -> T) -> T {
+    // SAFETY: both sets are made before they are read, and the thread's own is put back.
+    unsafe {
+        let (mut all, mut before) = (std::mem::zeroed(), std::mem::zeroed());
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
+        let started = start();
+        libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
+        started
+    }
 }
