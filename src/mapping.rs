@@ -108,14 +108,13 @@ impl Mapping {
         Arc::clone(&self.taken)
     }
 
-    /// Gives the memory back that earlier bodies took.
-    pub fn release(&mut self) {
+    /// Gives the memory back that earlier bodies took; not every kernel knows how.
+    pub fn release(&mut self) -> io::Result<()> {
         self.filled = 0;
         let all = self.stretch.length as u64;
-        if fallocate(&self.descriptor, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 0, all).is_ok()
-        {
-            self.taken.store(0, Ordering::Relaxed);
-        }
+        fallocate(&self.descriptor, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 0, all)?;
+        self.taken.store(0, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -197,7 +196,7 @@ mod tests {
         assert!(mapping.push(b"AB"));
         assert_eq!((mapping.filled(), seen(&view, 5)), (&b"AB"[..], &b"ABcde"[..]));
         assert!(view.place(5 << 20).is_some() && view.place((5 << 20) + 1).is_none());
-        mapping.release();
+        mapping.release().unwrap();
         assert_eq!((mapping.filled(), mapping.taken(), seen(&view, 5)), (&b""[..], 0, &[0; 5][..]));
         assert!(mapping.push(b"ab") && seen(&view, 3) == b"ab\0" && mapping.taken() == 2);
     }

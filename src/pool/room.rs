@@ -40,13 +40,13 @@ impl Room {
         self.place().as_ref().map(|mapping| mapping.meter())
     }
 
-    /// Gives the memory back, which takes milliseconds. A body that comes meanwhile finds no room here.
-    pub(super) fn release(&self) {
-        let Some(mut mapping) = self.take(0) else { return };
-        if let Some(own) = Arc::get_mut(&mut mapping) {
-            own.release();
-        }
+    /// Gives the memory back, which takes milliseconds. A body that comes meanwhile finds no room here. False, if only the
+    /// worker's end will give it back.
+    pub(super) fn release(&self) -> bool {
+        let Some(mut mapping) = self.take(0) else { return true };
+        let released = Arc::get_mut(&mut mapping).is_none_or(|own| own.release().is_ok());
         self.put_back(mapping);
+        released
     }
 
     fn place(&self) -> std::sync::MutexGuard<'_, Option<Arc<Mapping>>> {
@@ -68,10 +68,10 @@ mod tests {
         let reader = Arc::clone(&body);
         room.put_back(body);
         // Somebody still reads it.
-        room.release();
+        assert!(room.release());
         assert!(room.take(1).is_none() && reader.filled() == b"body" && room.taken() == 4);
         drop(reader);
-        room.release();
+        assert!(room.release());
         assert_eq!(room.taken(), 0);
         assert!(room.take(1).unwrap().filled().is_empty());
     }

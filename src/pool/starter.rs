@@ -72,7 +72,10 @@ pub(super) fn run(pool: Weak<Shared>, orders: Receiver<Order>) -> std::io::Resul
                 Ok(Order::Look) => tick = tick.min(Instant::now() + TICK),
                 Ok(Order::Lend { to }) => lend(&shared, &mut forker, to),
                 Ok(Order::Ended { number } | Order::Retire { number }) => shared.retire(number),
-                Ok(Order::Release { room }) => room.release(),
+                Ok(Order::Release { room }) => {
+                    // What cannot be released ends with the worker, once that is idle.
+                    room.release();
+                }
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
                     let now = Instant::now();
@@ -218,8 +221,10 @@ impl Shared {
             let shrink = state.too_idle(self.start.limits.workers);
             (wanted, shrink, state.looked_after, state.rooms_at_rest())
         };
-        for room in rooms {
-            room.release();
+        for (number, room) in rooms {
+            if !room.release() {
+                self.retire(number);
+            }
         }
         if wanted > 0 && memory::available() > LEAST_MEMORY {
             for _ in 0..wanted {
@@ -253,9 +258,10 @@ impl State {
     }
 
     /// What large bodies have left with workers that have been idle for a while.
-    fn rooms_at_rest(&self) -> Vec<Room> {
+    fn rooms_at_rest(&self) -> Vec<(u64, Room)> {
         let at_rest = self.idle.iter().filter(|worker| worker.rested.elapsed() > MEMORY_IDLE);
-        at_rest.filter_map(|worker| worker.room.clone()).filter(|room| room.taken() > 0).collect()
+        let rooms = at_rest.filter_map(|worker| Some((worker.number, worker.room.clone()?)));
+        rooms.filter(|(_, room)| room.taken() > 0).collect()
     }
 
     fn too_idle(&mut self, workers: usize) -> Option<Box<Worker>> {

@@ -117,6 +117,11 @@ impl Builder {
         self.without_calls("pidfd")
     }
 
+    /// Runs the server where memory cannot be taken out of the middle of a file.
+    pub fn without_fallocate(self) -> Self {
+        self.without_calls("fallocate")
+    }
+
     fn without_calls(mut self, calls: &str) -> Self {
         self.wrapper = Self::without_calls_of(calls);
         self
