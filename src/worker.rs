@@ -144,8 +144,14 @@ fn serve(
                 let Request { generation, only_if_pure, write_beside, .. } = request;
                 let length = usize::try_from(request.body_length)?;
                 let asked = Asked { generation, only_if_pure, write_beside };
-                let mut numbers =
-                    if request.in_memory { buffer[wire::HEADER..].to_vec() } else { Vec::new() };
+                let mut numbers = Vec::new();
+                if request.in_memory {
+                    numbers.extend_from_slice(&buffer[wire::HEADER..]);
+                    if buffer.capacity() > KEPT_BUFFER {
+                        // A body that came over the wire before needed it, and this one lies elsewhere.
+                        buffer = Vec::with_capacity(FIRST_READ);
+                    }
+                }
                 let read: &mut Read<'_> = &mut |room| read_more(stream, room);
                 let told: &mut Told<'_> = &mut || more_is_there(stream, &mut numbers);
                 let source = if request.in_memory {
