@@ -98,12 +98,7 @@ impl Mapping {
         unsafe { std::slice::from_raw_parts(self.stretch.start.as_ptr(), self.filled) }
     }
 
-    /// How much memory it takes, at most.
-    pub fn taken(&self) -> usize {
-        self.taken.load(Ordering::Relaxed)
-    }
-
-    /// The same at any time, for somebody who only wants to know that.
+    /// Tells at any time how much memory it takes, at most.
     pub fn meter(&self) -> Arc<AtomicUsize> {
         Arc::clone(&self.taken)
     }
@@ -197,8 +192,13 @@ mod tests {
         assert_eq!((mapping.filled(), seen(&view, 5)), (&b"AB"[..], &b"ABcde"[..]));
         assert!(view.place(5 << 20).is_some() && view.place((5 << 20) + 1).is_none());
         mapping.release().unwrap();
-        assert_eq!((mapping.filled(), mapping.taken(), seen(&view, 5)), (&b""[..], 0, &[0; 5][..]));
-        assert!(mapping.push(b"ab") && seen(&view, 3) == b"ab\0" && mapping.taken() == 2);
+        assert_eq!(
+            (mapping.filled(), mapping.meter().load(Ordering::Relaxed), seen(&view, 5)),
+            (&b""[..], 0, &[0; 5][..])
+        );
+        assert!(
+            mapping.push(b"ab") && seen(&view, 3) == b"ab\0" && mapping.meter().load(Ordering::Relaxed) == 2
+        );
     }
 
     #[test]

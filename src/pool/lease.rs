@@ -54,7 +54,8 @@ impl Lease {
     /// Has the worker do a job, of which it may have been sent something already.
     pub(super) async fn exchange(&mut self, job: &mut Job, begun: Option<Coming>) -> Result<Done, Lost> {
         self.reason = Ended::Stopped;
-        if begun.is_none() {
+        let was_in_memory = begun.is_some();
+        if !was_in_memory {
             self.begin();
         }
         let Some(worker) = self.worker.as_mut() else { return Err(Lost::BeforeItBegan) };
@@ -65,7 +66,8 @@ impl Lease {
                 return Err(lost);
             }
         };
-        if let Some(room) = &worker.room
+        if was_in_memory
+            && let Some(room) = &worker.room
             && room.taken() > self.shared.start.setup.kept_bytes()
         {
             let _ = self.shared.starter.send(Order::Release { room: room.clone() });

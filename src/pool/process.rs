@@ -204,7 +204,7 @@ impl Worker {
         if !hello.reads_memory {
             self.room = None;
         }
-        let room = self.room.as_ref().and_then(Room::meter);
+        let room = self.room.as_ref().map(Room::meter);
         self.watch =
             self.process.pid().and_then(|pid| warden.watch(self.number, pid, self.folder.path(), room));
         Ok(hello)

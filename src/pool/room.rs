@@ -1,18 +1,22 @@
 //! Where large bodies come to a worker. It takes memory while a body is there, and for a moment afterwards: the next one
 //! that comes soon finds it ready.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::mapping::Mapping;
 
 /// Clones are the same room.
 #[derive(Clone)]
-pub(super) struct Room(Arc<Mutex<Option<Arc<Mapping>>>>);
+pub(super) struct Room {
+    mapping: Arc<Mutex<Option<Arc<Mapping>>>>,
+    meter: Arc<AtomicUsize>,
+}
 
 impl Room {
     pub(super) fn new(mapping: Mapping) -> Self {
-        Self(Arc::new(Mutex::new(Some(Arc::new(mapping)))))
+        let meter = mapping.meter();
+        Self { mapping: Arc::new(Mutex::new(Some(Arc::new(mapping)))), meter }
     }
 
     /// The memory for a body of so many bytes, if it is there and nobody else has it.
@@ -30,14 +34,14 @@ impl Room {
         *self.place() = Some(mapping);
     }
 
-    /// How much memory it takes, as far as it is here.
+    /// How much memory it takes, whoever has it.
     pub(super) fn taken(&self) -> usize {
-        self.place().as_ref().map_or(0, |mapping| mapping.taken())
+        self.meter.load(Ordering::Relaxed)
     }
 
-    /// Tells how much memory it takes, whoever has it.
-    pub(super) fn meter(&self) -> Option<Arc<AtomicUsize>> {
-        self.place().as_ref().map(|mapping| mapping.meter())
+    /// Tells the same at any time.
+    pub(super) fn meter(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.meter)
     }
 
     /// Gives the memory back, which takes milliseconds. A body that comes meanwhile finds no room here. False, if only the
@@ -50,7 +54,7 @@ impl Room {
     }
 
     fn place(&self) -> std::sync::MutexGuard<'_, Option<Arc<Mapping>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.mapping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

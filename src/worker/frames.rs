@@ -90,20 +90,12 @@ pub(super) fn read_more<'room>(
 /// Waits until more of a body is in memory than before, and says how much; `ahead` has what came of the numbers that
 /// tell it. None, if there will be no more.
 pub(super) fn more_is_there(stream: &UnixStream, ahead: &mut Vec<u8>) -> Option<usize> {
-    loop {
-        let whole = ahead.len() - ahead.len() % wire::PROGRESS;
-        if let Some(last) = ahead[..whole].last_chunk() {
-            let come = u64::from_le_bytes(*last);
-            ahead.drain(..whole);
-            return usize::try_from(come).ok();
-        }
-        is_readable(stream, None).ok()?;
-        ahead.reserve(64 * wire::PROGRESS);
-        let read = rustix::io::read(stream, rustix::buffer::spare_capacity(ahead)).ok()?;
-        if read == 0 {
-            return None;
-        }
-    }
+    ahead.reserve(64 * wire::PROGRESS);
+    read_until(stream, ahead, wire::PROGRESS).ok()?;
+    let whole = ahead.len() - ahead.len() % wire::PROGRESS;
+    let come = u64::from_le_bytes(*ahead[..whole].last_chunk()?);
+    ahead.drain(..whole);
+    usize::try_from(come).ok()
 }
 
 /// Writes a reply that stands alone.
