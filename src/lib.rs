@@ -19,6 +19,7 @@ pub mod memory;
 pub mod metrics;
 pub mod orphans;
 pub mod pool;
+mod priority;
 pub mod python;
 pub mod startup;
 pub mod store;

@@ -23,6 +23,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Pid;
 
 use crate::mapping::View;
+use crate::priority;
 use crate::python::json::{Read, Told};
 use crate::python::{Aftermath, Asked, Interpreter, Outcome, Source, Surroundings, Wanted};
 use crate::temporary::{self, Look};
@@ -87,6 +88,8 @@ fn settle_in(
     mut warnings: Vec<String>,
 ) -> anyhow::Result<(Hello, Vec<Place>)> {
     let folder = surroundings.folder;
+    // The front, and a client on the same machine, go first.
+    priority::interrupt_nobody();
     std::env::set_current_dir(folder).context("the folder for temporary files")?;
     let confined = confine::confine(setup, folder, prepared);
     warnings.extend(confined.warnings);

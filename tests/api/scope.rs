@@ -130,3 +130,13 @@ fn tableaus_probe_gets_its_one() {
         .login("ada", "countess");
     server.send(&probe).is(200, "1");
 }
+
+#[test]
+fn a_script_and_what_it_starts_interrupt_nobody() {
+    let server = Server::start().ready();
+    let script = "import os, subprocess, sys\n\
+                  ask = 'import os; print(os.sched_getscheduler(0) == os.SCHED_BATCH)'\n\
+                  child = subprocess.run([sys.executable, '-c', ask], capture_output=True, text=True)\n\
+                  return [os.sched_getscheduler(0) == os.SCHED_BATCH, child.stdout.strip()]";
+    server.evaluate(script, json!({})).is(200, "[true, \"True\"]");
+}
