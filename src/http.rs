@@ -39,8 +39,9 @@ pub fn routes(config: &mut ServiceConfig, service: &Service) {
     let page = || web::get().to(pages::index);
     let prefix = service.subdirectory.as_str();
     let routes = web::scope(prefix)
-        .service(resource("/info", "GET, OPTIONS").route(web::get().to(service::info)))
+        // What is asked for most comes first: the table is looked through from the top.
         .service(resource("/evaluate", "POST, OPTIONS").route(web::post().to(evaluate::evaluate)))
+        .service(resource("/info", "GET, OPTIONS").route(web::get().to(service::info)))
         .service(
             resource("/query/{name}", "GET, POST, OPTIONS")
                 .route(web::get().to(query::query_by_get))

@@ -5,7 +5,7 @@
 mod recent;
 
 use std::collections::BTreeSet;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
@@ -40,6 +40,14 @@ pub struct Metrics {
     memory: IntGauge,
     functions: Mutex<BTreeSet<String>>,
     pub recent: Recent,
+}
+
+/// The figures of one pattern of the URL table, at hand: to look them up takes longer than to count.
+#[derive(Debug)]
+pub struct Route {
+    pub pattern: String,
+    fine: OnceLock<IntCounter>,
+    durations: Histogram,
 }
 
 /// Why a worker process is no more.
@@ -135,11 +143,24 @@ impl Metrics {
         Ok(())
     }
 
-    /// One request has been answered. `route` is a pattern of the URL table.
-    pub fn answered(&self, route: &str, status: u16, duration: Duration) {
-        let mut text = [0; 3];
-        self.requests.with_label_values(&[route, digits(status, &mut text)]).inc();
-        self.durations.with_label_values(&[route]).observe(duration.as_secs_f64());
+    /// The figures of a pattern of the URL table.
+    pub fn route(&self, pattern: String) -> Route {
+        let durations = self.durations.with_label_values(&[pattern.as_str()]);
+        Route { pattern, fine: OnceLock::new(), durations }
+    }
+
+    /// One request has been answered.
+    pub fn answered(&self, route: &Route, status: u16, duration: Duration) {
+        let counter = || {
+            let mut text = [0; 3];
+            self.requests.with_label_values(&[route.pattern.as_str(), digits(status, &mut text)])
+        };
+        if status == 200 {
+            route.fine.get_or_init(counter).inc();
+        } else {
+            counter().inc();
+        }
+        route.durations.observe(duration.as_secs_f64());
     }
 
     /// A request has waited for its worker.
@@ -219,8 +240,9 @@ mod tests {
     #[test]
     fn everything_is_in_the_text_and_labels_are_bounded() {
         let metrics = Metrics::new();
-        metrics.answered("/evaluate", 200, Duration::from_millis(3));
-        metrics.answered("/evaluate", 408, Duration::from_secs(31));
+        let route = metrics.route("/evaluate".to_owned());
+        metrics.answered(&route, 200, Duration::from_millis(3));
+        metrics.answered(&route, 408, Duration::from_secs(31));
         metrics.queued(Duration::from_micros(10));
         metrics.ended(Ended::Died);
         metrics.called("nobody's", 404);

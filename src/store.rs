@@ -24,7 +24,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tracing::Instrument as _;
 
 pub use self::database::Location;
 use self::database::{Database, Keeping};
@@ -40,6 +39,7 @@ use self::trouble::{Kind, Trouble};
 pub use self::view::{Attempt, Function, Load, Origin, Status, View};
 use crate::failure::Failure;
 use crate::pool::Pool;
+use crate::telemetry;
 
 /// How long closing the database may take.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -232,7 +232,7 @@ impl Store {
         &self,
         work: impl Future<Output = Result<T, Failure>> + Send + 'static,
     ) -> Result<T, Failure> {
-        let work = self.runtime.spawn(work.in_current_span());
+        let work = self.runtime.spawn(telemetry::still_about(work));
         work.await.unwrap_or_else(|_| Err(Failure::new(500, "The change was not carried through.")))
     }
 }

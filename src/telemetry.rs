@@ -2,20 +2,26 @@
 //! recorded: request_id, method, path, status, user, client, tableau_user, caller (with TABPY_LOG_DETAILS), duration_ms, queue_ms,
 //! worker, rows_in, rows_out. Never recorded: a body, a script's data, a header's credentials.
 
+mod answered;
 mod buffer;
 mod logfmt;
+mod moment;
+mod named;
 mod request;
+mod subject;
 
 use std::io::IsTerminal as _;
 
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 pub use buffer::flush;
-use logfmt::{Logfmt, LogfmtFields};
-pub use request::{Record, RequestSpan, Rows, What, Work};
+use logfmt::Logfmt;
+pub use request::{Record, RequestSpan, Rows, What, Work, id};
+pub use subject::{About, Id, about, still_about};
 
 /// How a line is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,27 +60,16 @@ pub fn start(log: &Log, trust_proxy: bool) {
     let writer = buffer::Buffered::start;
     let started = match format {
         Format::Pretty => {
-            let layer = tracing_subscriber::fmt::layer()
-                .with_ansi(std::io::stdout().is_terminal())
-                .with_target(false)
-                .with_writer(writer);
-            registry.with(layer).try_init()
+            let form = named::pretty(std::io::stdout().is_terminal());
+            registry.with(tracing_subscriber::fmt::layer().event_format(form).with_writer(writer)).try_init()
         }
         Format::Json => {
-            let layer = tracing_subscriber::fmt::layer()
-                .json()
-                .flatten_event(true)
-                .with_current_span(true)
-                .with_span_list(false)
-                .with_writer(writer);
-            registry.with(layer).try_init()
+            let layer = tracing_subscriber::fmt::layer().fmt_fields(JsonFields::new());
+            registry.with(layer.event_format(named::json()).with_writer(writer)).try_init()
         }
         Format::Logfmt => {
-            let layer = tracing_subscriber::fmt::layer()
-                .event_format(Logfmt { timestamps })
-                .fmt_fields(LogfmtFields)
-                .with_writer(writer);
-            registry.with(layer).try_init()
+            let form = Logfmt { timestamps };
+            registry.with(tracing_subscriber::fmt::layer().event_format(form).with_writer(writer)).try_init()
         }
     };
     if let Err(error) = started {

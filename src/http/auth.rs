@@ -14,9 +14,17 @@ use super::edge::{self, Scheme};
 use super::service::{Admission, Service};
 use crate::credentials::{Credentials, Verdict};
 use crate::failure::Failure;
-use crate::telemetry::Record;
+use crate::telemetry::{self, Record};
 
-pub(super) async fn admit<B: MessageBody>(
+/// What is logged meanwhile is about the request.
+pub(super) fn admit<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> impl Future<Output = Result<ServiceResponse<EitherBody<B, BoxBody>>, Error>> {
+    telemetry::about(telemetry::id(&request), pass(request, next))
+}
+
+async fn pass<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {

@@ -21,6 +21,7 @@ use super::openapi::schema::{Refused, ServerInfo};
 use crate::config::{Config, Timeout};
 use crate::credentials::Credentials;
 use crate::failure::write_json_string;
+use crate::metrics::{METRICS, Route};
 use crate::pool::Pool;
 use crate::store::Store;
 
@@ -45,9 +46,9 @@ pub struct Service {
     pub(super) started: Instant,
     pub(super) name: String,
     pub(super) subdirectory: String,
-    /// The patterns under which calls are counted.
-    pub(super) evaluate_route: Arc<str>,
-    pub(super) query_route: Arc<str>,
+    /// Under which calls are counted.
+    pub(super) evaluate_route: Arc<Route>,
+    pub(super) query_route: Arc<Route>,
     /// The executable whose packages scripts see.
     pub(super) python: PathBuf,
     pub(super) most_workers: usize,
@@ -108,8 +109,8 @@ impl Service {
             watch: Watch::default(),
             name: service.name.clone(),
             subdirectory: service.subdirectory.clone(),
-            evaluate_route: format!("{}/evaluate", service.subdirectory).into(),
-            query_route: format!("{}/query/{{name}}", service.subdirectory).into(),
+            evaluate_route: METRICS.route(format!("{}/evaluate", service.subdirectory)).into(),
+            query_route: METRICS.route(format!("{}/query/{{name}}", service.subdirectory)).into(),
             state_path: service.state_path.clone(),
             static_path: config.http.static_path.clone(),
             gzip: config.http.gzip,

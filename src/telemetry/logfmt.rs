@@ -1,31 +1,23 @@
-//! One line an event, `key=value` as platforms search it: time, level, the event's own fields, and those of the
-//! spans around it. Each tiny call is a line, so a line is put together as text and handed over once; a
-//! formatter that is asked character by character costs such a call a tenth of its time.
+//! One line an event, `key=value` as platforms search it: time, level, the event's own fields, and the id of the
+//! request that it is about. Each tiny call is a line, so a line is put together as text and handed over once; a
+//! formatter that is asked character by character takes three times as long.
 
-use std::cell::RefCell;
 use std::fmt::{self, Write as _};
-use std::time::UNIX_EPOCH;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
+
+use super::{moment, subject};
 
 /// Longer than most lines.
 const USUAL: usize = 512;
 
-/// A request's id and its name.
-const USUAL_OF_SPAN: usize = 64;
-
 pub(super) struct Logfmt {
     pub(super) timestamps: bool,
 }
-
-/// The fields of spans and events.
-pub(super) struct LogfmtFields;
 
 impl<S, N> FormatEvent<S, N> for Logfmt
 where
@@ -34,14 +26,14 @@ where
 {
     fn format_event(
         &self,
-        context: &FmtContext<'_, S, N>,
+        _: &FmtContext<'_, S, N>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut line = String::with_capacity(USUAL);
         if self.timestamps {
             line.push_str("ts=");
-            push_time(&mut line)?;
+            moment::push(&mut line);
             line.push(' ');
         }
         line.push_str("level=");
@@ -53,52 +45,13 @@ where
             tracing::Level::TRACE => "trace",
         });
         event.record(&mut Fields(&mut line));
-        for span in context.event_scope().into_iter().flatten() {
-            if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
-                line.push_str(fields);
-            }
+        if let Some(id) = subject::look(|id| id.map(ToString::to_string)) {
+            line.push_str(" request_id=");
+            Fields(&mut line).text(&id);
         }
         line.push('\n');
         writer.write_str(&line)
     }
-}
-
-impl<'writer> FormatFields<'writer> for LogfmtFields {
-    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut text = String::with_capacity(USUAL_OF_SPAN);
-        fields.record(&mut Fields(&mut text));
-        writer.write_str(&text)
-    }
-}
-
-/// Appends the time. Most lines are of a second that has been put into text already.
-fn push_time(line: &mut String) -> fmt::Result {
-    thread_local! {
-        /// A second, and how it begins in text, to the last digit before the point.
-        static SECOND: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
-    }
-    let now = || std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let moment = now();
-    SECOND.with_borrow_mut(|(second, text)| {
-        if *second == moment.as_secs() {
-            line.push_str(text);
-            let micros = moment.subsec_micros();
-            let digit = |place| char::from(b'0' + (micros / place % 10) as u8);
-            line.push('.');
-            line.extend([100_000, 10_000, 1000, 100, 10, 1].map(digit));
-            line.push('Z');
-            return Ok(());
-        }
-        let start = line.len();
-        SystemTime.format_time(&mut Writer::new(line))?;
-        // The formatter has looked at the clock, too, perhaps in the next second.
-        if now().as_secs() == moment.as_secs()
-            && let Some((whole, _)) = line[start..].split_once('.')
-        {
-            (*second, *text) = (moment.as_secs(), whole.to_owned());
-        }
-        Ok(())
-    })
 }
 
 /// Appends a space, a key and a value for each field.
@@ -192,6 +145,7 @@ mod tests {
 
     use tracing_subscriber::layer::SubscriberExt as _;
 
+    use super::subject::{Id, about_now};
     use super::*;
 
     #[derive(Clone, Default)]
@@ -214,7 +168,6 @@ mod tests {
         let writer = kept.clone();
         let layer = tracing_subscriber::fmt::layer()
             .event_format(Logfmt { timestamps })
-            .fmt_fields(LogfmtFields)
             .with_writer(move || writer.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), events);
         let lines = kept.0.lock().unwrap().clone();
@@ -222,26 +175,28 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_the_events_fields_and_those_around_it() {
+    fn a_line_has_the_events_fields_and_the_id_of_the_request() {
         let text = lines(false, || {
-            let request = tracing::error_span!("request", request_id = %"4-a");
-            let _entered = request.enter();
             let left_out: Option<u64> = None;
-            tracing::info!(
-                status = 200,
-                left_out,
-                ms = 0.25,
-                whole = 3.0,
-                least = -1,
-                fits = true,
-                "answered"
-            );
-            tracing::warn!("two words");
+            about_now(Id::Given("4-a".into()), || {
+                tracing::info!(
+                    status = 200,
+                    left_out,
+                    ms = 0.25,
+                    whole = 3.0,
+                    least = -1,
+                    fits = true,
+                    "answered"
+                );
+            });
+            about_now(Id::Given("a=b".into()), || tracing::warn!("two words"));
+            tracing::warn!("alone");
         });
         assert_eq!(
             text,
             "level=info message=answered status=200 ms=0.25 whole=3.0 least=-1 fits=true request_id=4-a\n\
-             level=warn message=\"two words\" request_id=4-a\n"
+             level=warn message=\"two words\" request_id=\"a=b\"\n\
+             level=warn message=alone\n"
         );
     }
 
@@ -264,22 +219,5 @@ mod tests {
     fn the_time_comes_first_where_it_is_wanted() {
         let text = lines(true, || tracing::error!("x"));
         assert!(text.starts_with("ts=20") && text.ends_with("Z level=error message=x\n"), "{text}");
-    }
-
-    #[test]
-    fn the_time_is_the_same_however_it_is_put_together() {
-        let until = std::time::Instant::now() + std::time::Duration::from_millis(1500);
-        let (mut before, mut again) = (String::new(), 0);
-        while std::time::Instant::now() < until {
-            let (mut earlier, mut ours, mut later) = (String::new(), String::new(), String::new());
-            SystemTime.format_time(&mut Writer::new(&mut earlier)).unwrap();
-            push_time(&mut ours).unwrap();
-            SystemTime.format_time(&mut Writer::new(&mut later)).unwrap();
-            assert!(before <= ours && earlier <= ours && ours <= later, "{earlier} {ours} {later}");
-            assert_eq!(ours.len(), later.len());
-            again += usize::from(ours.starts_with(&earlier[..19]));
-            before = ours;
-        }
-        assert!(again > 2);
     }
 }

@@ -1,28 +1,32 @@
-//! The span around a request, with the id that every line about it carries, and the one line that says
-//! how it went.
+//! What is found out about a request while it is answered, for the one line that says how it went and for the
+//! figures.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::HeaderName;
 use actix_web::{HttpMessage as _, HttpRequest};
+use serde::{Deserialize, Serialize};
 use tracing::Span;
 use tracing_actix_web::{RequestId, RootSpanBuilder};
 use uuid::Uuid;
 
-use crate::metrics::{METRICS, Note};
+use super::answered::{Answered, milliseconds};
+use super::subject::{self, Id};
+use crate::metrics::{METRICS, Note, Route};
 
 /// What is found out about a request while it is answered; kept among its extensions.
 #[derive(Debug, Clone)]
 pub struct Record {
     began: Instant,
+    id: Id,
     /// The pattern of the URL table, where a handler knows it; looking it up walks the whole table.
-    pub route: Option<Arc<str>>,
+    pub route: Option<Arc<Route>>,
     pub user: Option<Arc<str>>,
     /// Whom a trusted proxy had the request from.
     pub caller: Option<IpAddr>,
@@ -40,7 +44,7 @@ pub struct What {
 }
 
 /// What the pool did for a request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Work {
     pub worker: u64,
     pub queued: Duration,
@@ -49,7 +53,7 @@ pub struct Work {
 }
 
 /// The longest argument, and the answer.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Rows {
     pub taken: u32,
     pub given: u32,
@@ -59,30 +63,23 @@ pub struct Rows {
 static CLIENT: HeaderName = HeaderName::from_static("tabpy-client");
 static TABLEAU_USER: HeaderName = HeaderName::from_static("tabpy-user");
 
-/// Builds the root span; see the fields in [`crate::telemetry`].
+/// Notes what is found out about a request, and how it went. No span is made: see [`super::subject`].
 pub struct RequestSpan;
 
 impl RootSpanBuilder for RequestSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
-        let id = request.extensions().get::<RequestId>().copied();
+        let made = || request.extensions().get::<RequestId>().map_or(Uuid::nil(), |id| **id);
+        let id = given_id(request.request()).map_or_else(|| Id::Made(made()), |id| Id::Given(id.into()));
         request.extensions_mut().insert(Record {
             began: Instant::now(),
+            id,
             route: None,
             user: None,
             caller: None,
             work: None,
             error: None,
         });
-        match (given_id(request), id) {
-            // Of the highest level, so that the id is on every line that is logged at all.
-            (Some(given), _) => tracing::error_span!("request", request_id = given),
-            (None, Some(id)) => {
-                let mut text = Uuid::encode_buffer();
-                let id: &str = id.hyphenated().encode_lower(&mut text);
-                tracing::error_span!("request", request_id = id)
-            }
-            (None, None) => Span::none(),
-        }
+        Span::none()
     }
 
     fn on_request_end<B: MessageBody>(_: Span, outcome: &Result<ServiceResponse<B>, actix_web::Error>) {
@@ -94,51 +91,56 @@ impl RootSpanBuilder for RequestSpan {
         let request = response.request();
         let extensions = request.extensions();
         let Some(record) = extensions.get::<Record>() else { return };
-        // Tableau's users have names beyond ASCII, which a header carries as bytes.
-        let header = |name: &HeaderName| request.headers().get(name).map(|value| short(value.as_bytes()));
         let duration = record.began.elapsed();
-        let duration_ms = milliseconds(duration);
         let (method, status) = (request.method().as_str(), response.status().as_u16());
         let path = short(request.path().as_bytes());
-        let path = path.as_ref();
-        let peer = || request.peer_addr().map(|address| address.ip());
-        let caller = DETAILS.load(Ordering::Relaxed).then(|| record.caller.or_else(peer)).flatten();
-        let caller = caller.map(|address| address.to_string());
-        let user = record.user.as_deref();
-        let (client, tableau_user) = (header(&CLIENT), header(&TABLEAU_USER));
-        let (client, tableau_user) = (client.as_deref(), tableau_user.as_deref());
         if record.route.is_none() && matches!(request.match_name(), Some("probe")) {
-            tracing::debug!(method, path, status, duration_ms, "probed");
+            subject::about_now(record.id.clone(), || {
+                tracing::debug!(
+                    method,
+                    path = &*path,
+                    status,
+                    duration_ms = milliseconds(duration),
+                    "probed"
+                );
+            });
             return;
         }
-        note(request, status, duration, record);
-        let work = record.work;
-        let rows = work.and_then(|work| work.rows);
-        // A field without a value is left out of the line.
-        tracing::info!(
+        count(request, status, duration, record);
+        // Tableau's users have names beyond ASCII, which a header carries as bytes.
+        let header = |name: &HeaderName| request.headers().get(name).map(|value| short(value.as_bytes()));
+        let peer = || request.peer_addr().map(|address| address.ip());
+        let (client, tableau_user) = (header(&CLIENT), header(&TABLEAU_USER));
+        let answered = Answered {
+            id: record.id.clone(),
+            at: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
             method,
-            path,
+            path: &path,
             status,
-            user,
-            client,
-            tableau_user,
-            caller,
-            duration_ms,
-            queue_ms = work.map(|work| milliseconds(work.queued)),
-            worker = work.map(|work| work.worker),
-            rows_in = rows.map(|rows| rows.taken),
-            rows_out = rows.map(|rows| rows.given),
-            "answered"
-        );
+            user: record.user.as_deref(),
+            client: client.as_deref(),
+            tableau_user: tableau_user.as_deref(),
+            caller: DETAILS.load(Ordering::Relaxed).then(|| record.caller.or_else(peer)).flatten(),
+            duration,
+            work: record.work,
+        };
+        answered.note();
     }
 }
 
+/// The id of a request, which all lines about it bear.
+pub fn id(request: &ServiceRequest) -> Option<Id> {
+    request.extensions().get::<Record>().map(|record| record.id.clone())
+}
+
 /// Counts a request among the figures.
-fn note(request: &HttpRequest, status: u16, duration: Duration, record: &Record) {
-    let matched = || request.match_pattern().unwrap_or_else(|| "(none)".to_owned()).into();
-    let route: Arc<str> = record.route.clone().unwrap_or_else(matched);
+fn count(request: &HttpRequest, status: u16, duration: Duration, record: &Record) {
+    let matched = || Arc::new(METRICS.route(request.match_pattern().unwrap_or_else(|| "(none)".to_owned())));
+    let route = record.route.clone().unwrap_or_else(matched);
     METRICS.answered(&route, status, duration);
-    let Some(work) = route.rsplit('/').find(|part| matches!(*part, "evaluate" | "query")) else { return };
+    let Some(work) = route.pattern.rsplit('/').find(|part| matches!(*part, "evaluate" | "query")) else {
+        return;
+    };
     METRICS.recent.answered(status, duration);
     if let Some(work) = record.work {
         METRICS.queued(work.queued);
@@ -147,14 +149,13 @@ fn note(request: &HttpRequest, status: u16, duration: Duration, record: &Record)
         METRICS.called(request.match_info().get("name").unwrap_or_default(), status);
     }
     if let Some(what) = &record.error {
-        let id = request.extensions().get::<RequestId>().map(ToString::to_string);
         METRICS.recent.failed(Note {
             at: Note::now(),
-            route: route.to_string(),
+            route: route.pattern.clone(),
             status,
             kind: what.kind.clone(),
             line: what.line,
-            request_id: given(request).map(str::to_owned).or(id).unwrap_or_default(),
+            request_id: record.id.to_string(),
         });
     }
 }
@@ -173,11 +174,7 @@ pub(super) fn trust_ids(trust: bool) {
 }
 
 /// The id that a trusted proxy gave, if it is one that can stand in a log.
-fn given_id(request: &ServiceRequest) -> Option<&str> {
-    given(request.request())
-}
-
-fn given(request: &HttpRequest) -> Option<&str> {
+fn given_id(request: &HttpRequest) -> Option<&str> {
     if !TRUST_IDS.load(Ordering::Relaxed) {
         return None;
     }
@@ -186,14 +183,8 @@ fn given(request: &HttpRequest) -> Option<&str> {
     plain.then_some(id)
 }
 
-/// Text of the client's, no longer than a log line should be, and nothing that a terminal would obey.
+/// Text of the client's, no longer than a line of the log should be.
 fn short(text: &[u8]) -> Cow<'_, str> {
     const LONGEST: usize = 256;
-    let text = String::from_utf8_lossy(&text[..text.len().min(LONGEST)]);
-    if text.contains(char::is_control) { text.replace(char::is_control, "\u{fffd}").into() } else { text }
-}
-
-/// With three decimals, which is what a clock can be trusted for.
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
+    String::from_utf8_lossy(&text[..text.len().min(LONGEST)])
 }

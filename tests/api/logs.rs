@@ -21,6 +21,20 @@ fn as_json_every_line_is_an_object() {
 }
 
 #[test]
+fn as_for_people_every_line_names_its_request() {
+    let server = Server::builder().env("TABPY_LOG_FORMAT", "pretty").start().ready();
+    server.evaluate("print('a printed line')\nreturn 1", json!({})).is(200, "1");
+    let printed = server.wait_for_line("what was printed", |line| line.contains("a printed line"));
+    let (_, id) = printed.split_once(" request_id=").unwrap();
+    let answered = server.wait_for_line("how it went", |line| line.contains("answered") && line.contains(id));
+    assert!(answered.contains("INFO") && answered.contains("status=200"), "{answered}");
+    // It is of the moment of the answer, whenever it was written.
+    let time = |line: &str| line.split_once('Z').unwrap().0.to_owned();
+    assert!(time(&printed) <= time(&answered), "{printed}\n{answered}");
+    assert_eq!(time(&answered).len(), "2026-11-26T09:44:03.123456".len(), "{answered}");
+}
+
+#[test]
 fn the_level_is_kept() {
     let server = Server::builder().env("TABPY_LOG_LEVEL", "error").start().ready();
     server.still_works();
