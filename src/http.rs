@@ -38,7 +38,9 @@ pub use service::{Admission, Service};
 pub fn routes(config: &mut ServiceConfig, service: &Service) {
     let page = || web::get().to(pages::index);
     let prefix = service.subdirectory.as_str();
-    let routes = web::scope(prefix)
+    let resource = |path: &str, allowed| resource(&format!("{prefix}{path}"), allowed);
+    let alive = |path: &str| alive(&format!("{prefix}{path}"));
+    config
         // What is asked for most comes first: the table is looked through from the top.
         .service(resource("/evaluate", "POST, OPTIONS").route(web::post().to(evaluate::evaluate)))
         .service(resource("/info", "GET, OPTIONS").route(web::get().to(service::info)))
@@ -97,9 +99,9 @@ pub fn routes(config: &mut ServiceConfig, service: &Service) {
         )
         .service(resource("/assets/{name}", "GET, OPTIONS").route(web::get().to(assets::asset)))
         .service(resource("/server", "GET, HEAD, OPTIONS").route(page()).route(web::head().to(pages::index)));
-    let routes = match &service.static_path {
-        Some(folder) => routes.service(own_files(folder)),
-        None => routes
+    match &service.static_path {
+        Some(folder) => config.service(own_files(&format!("{prefix}/"), folder)),
+        None => config
             .service(resource("/", "GET, HEAD, OPTIONS").route(page()).route(web::head().to(pages::index)))
             .service(
                 resource("/index.html", "GET, HEAD, OPTIONS")
@@ -107,12 +109,12 @@ pub fn routes(config: &mut ServiceConfig, service: &Service) {
                     .route(web::head().to(pages::index)),
             ),
     };
-    config.service(routes).default_service(web::to(answer::not_found));
+    config.default_service(web::to(answer::not_found));
 }
 
 /// The operator's own pages, where no route is; names that begin with a dot are left out.
-fn own_files(folder: &Path) -> Files {
-    Files::new("/", folder)
+fn own_files(path: &str, folder: &Path) -> Files {
+    Files::new(path, folder)
         .index_file("index.html")
         .disable_content_disposition()
         .guard(guard::Any(guard::Get()).or(guard::Head()))

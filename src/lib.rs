@@ -25,6 +25,7 @@ pub mod startup;
 pub mod store;
 pub mod telemetry;
 pub mod temporary;
+mod ticks;
 mod web;
 pub mod wire;
 pub mod worker;

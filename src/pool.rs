@@ -34,6 +34,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::metrics::Ended;
+use crate::ticks;
 use crate::wire::Setup;
 pub use body::Body;
 use body::Parts;
@@ -203,11 +204,11 @@ impl Pool {
 
     /// Waits for a worker, no longer than the job has time.
     async fn turn(&self, job: &Job) -> Result<Turn, Trouble> {
-        let waiting = match self.take(job)? {
+        let mut waiting = match self.take(job)? {
             Taken::Worker(lease) => return Ok(Turn::Worker(lease)),
             Taken::Place(waiting) => waiting,
         };
-        match tokio::time::timeout_at(job.deadline.into(), waiting).await {
+        match ticks::timeout_at(job.deadline, &mut waiting).await {
             Ok(turn) => turn.map_err(|_| Trouble::Stopping),
             Err(_) => Err(self.shared.not_started()),
         }

@@ -2,10 +2,8 @@
 //! as well. A body that is too long is read to its end before it is refused, within reason: a client
 //! that is still sending would otherwise see a broken connection instead of the reason.
 
-use std::future::poll_fn;
 use std::io::Read as _;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
@@ -21,6 +19,7 @@ use super::bodies::{Bodies, SMALL, Share};
 use super::early::Early;
 use crate::failure::Failure;
 use crate::large_pages;
+use crate::ticks;
 
 /// A client that sends nothing for so long is not coming back.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -145,11 +144,7 @@ where
         _ => bodies.count(announced.unwrap_or(0)),
     };
     // A tiny request arrives in one piece, which is then the body, uncopied.
-    let first = match soon(body).await {
-        Some(come) => come.transpose().map_err(cut_short)?,
-        None => next(body).await?,
-    };
-    let Some(first) = first else { return Ok(Bytes::new()) };
+    let Some(first) = next(body).await? else { return Ok(Bytes::new()) };
     if first.len() > limit {
         return Err(Box::pin(over(body, first.len(), limit)).await);
     }
@@ -238,25 +233,6 @@ where
     next(body).await
 }
 
-/// What came in one packet with the head is there once the connection's task has had one more turn, which needs no
-/// clock.
-async fn soon<S>(body: &mut S) -> Option<Option<Result<Bytes, PayloadError>>>
-where
-    S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
-{
-    let mut had_a_turn = false;
-    poll_fn(|context| match body.poll_next_unpin(context) {
-        Poll::Ready(come) => Poll::Ready(Some(come)),
-        Poll::Pending if had_a_turn => Poll::Ready(None),
-        Poll::Pending => {
-            had_a_turn = true;
-            context.waker().wake_by_ref();
-            Poll::Pending
-        }
-    })
-    .await
-}
-
 async fn next<S>(body: &mut S) -> Result<Option<Bytes>, Failure>
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
@@ -264,20 +240,16 @@ where
     // What has come already needs no clock.
     let coming = match body.next().now_or_never() {
         Some(come) => Ok(come),
-        None => tokio::time::timeout(SILENCE, body.next()).await,
+        None => ticks::timeout_at(Instant::now() + SILENCE, &mut body.next()).await,
     };
     match coming {
         Ok(None) => Ok(None),
         Ok(Some(Ok(bytes))) => Ok(Some(bytes)),
-        Ok(Some(Err(error))) => Err(cut_short(error)),
+        Ok(Some(Err(error))) => Err(Failure::new(400, "The request's body could not be read.")
+            .info(format!("It is cut short or malformed: {error}."))),
         Err(_) => Err(Failure::new(408, "The request's body did not arrive.")
             .info(format!("Nothing came for {} seconds.", SILENCE.as_secs()))),
     }
-}
-
-fn cut_short(error: PayloadError) -> Failure {
-    Failure::new(400, "The request's body could not be read.")
-        .info(format!("It is cut short or malformed: {error}."))
 }
 
 fn late() -> Failure {

@@ -4,35 +4,14 @@
 
 use std::any::Any;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tokio::sync::Notify;
 
-/// Between looks. A request has run for one to two of them before the first.
-const PAUSE: Duration = Duration::from_secs(1);
-
-thread_local! {
-    /// The moments at which all requests of this thread look: a timer for each tiny one would cost more than that.
-    static TICKS: Rc<Notify> = ticking();
-}
-
-fn ticking() -> Rc<Notify> {
-    let ticks = Rc::new(Notify::new());
-    let given = Rc::clone(&ticks);
-    actix_web::rt::spawn(async move {
-        loop {
-            tokio::time::sleep(PAUSE).await;
-            given.notify_waiters();
-        }
-    });
-    ticks
-}
+use crate::ticks::tick;
 
 /// A second handle to a connection, to look at it while its owner is waiting.
 struct Connection(Arc<OwnedFd>);
@@ -51,10 +30,10 @@ pub(super) async fn has_left(request: &HttpRequest) {
     let Some(handle) = request.conn_data::<Connection>().map(|connection| Arc::clone(&connection.0)) else {
         return std::future::pending().await;
     };
-    let ticks = TICKS.with(Rc::clone);
-    ticks.notified().await;
+    // A request has run for one to two pauses before the first look.
+    tick().await;
     loop {
-        ticks.notified().await;
+        tick().await;
         let mut watched = [PollFd::new(&*handle, PollFlags::RDHUP)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         if poll(&mut watched, Some(&now)).is_ok_and(|ready| ready > 0) {

@@ -32,7 +32,7 @@ enum Entry<'a> {
 #[derive(Default)]
 struct Buffer {
     lines: Mutex<Lines>,
-    /// Somebody has written, or the writer has.
+    /// Somebody has written while the log's thread waited for that, or that thread has.
     changed: Condvar,
 }
 
@@ -42,6 +42,8 @@ struct Lines {
     dropped: usize,
     /// Whether some are on their way out.
     leaving: bool,
+    /// Whether the log's thread waits to be told of the next one; it looks by itself while many come.
+    waits: bool,
 }
 
 static BUFFER: OnceLock<&'static Buffer> = OnceLock::new();
@@ -88,18 +90,20 @@ pub(super) fn note(answered: Answered<'_>) {
 
 impl Buffer {
     fn push(&self, entry: &Entry<'_>) {
-        let mut lines = self.lock();
-        if lines.entries.is_empty() {
+        let waits = {
+            let mut lines = self.lock();
+            if lines.entries.len() > FULL {
+                lines.dropped += 1;
+                return;
+            }
+            let entries = std::mem::take(&mut lines.entries);
+            // Memory takes whatever comes.
+            lines.entries = postcard::to_extend(entry, entries).unwrap_or_default();
+            std::mem::take(&mut lines.waits)
+        };
+        if waits {
             self.changed.notify_all();
         }
-        let entries = std::mem::take(&mut lines.entries);
-        if entries.len() > FULL {
-            lines.dropped += 1;
-            lines.entries = entries;
-            return;
-        }
-        // Memory takes whatever comes.
-        lines.entries = postcard::to_extend(entry, entries).unwrap_or_default();
     }
 
     fn lock(&self) -> MutexGuard<'_, Lines> {
@@ -115,6 +119,7 @@ impl Buffer {
         loop {
             let mut lines = self.lock();
             while lines.entries.is_empty() {
+                lines.waits = true;
                 lines = self.changed.wait(lines).unwrap_or_else(PoisonError::into_inner);
             }
             drop(lines);
