@@ -141,7 +141,7 @@ fn resource(path: &str, allowed: &'static str) -> actix_web::Resource {
     web::resource(path).default_service(web::to(refuse))
 }
 
-/// The application of one front thread, outermost first: the log's span, the rules of the edge, for
+/// The application of one front thread, outermost first: the request's line in the log, the rules of the edge, for
 /// browsers and of credentials, the table.
 pub fn application(
     service: &Arc<Service>,
@@ -158,7 +158,7 @@ pub fn application(
         .app_data(web::Data::from(Arc::clone(service)))
         .configure(|config| routes(config, service))
         .wrap(actix_web::middleware::from_fn(auth::admit))
-        .wrap(tracing_actix_web::TracingLogger::<crate::telemetry::RequestSpan>::new())
+        .wrap(tracing_actix_web::TracingLogger::<crate::telemetry::RequestLog>::new())
 }
 
 /// Any handler's result.

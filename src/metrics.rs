@@ -47,7 +47,7 @@ pub struct Metrics {
 pub struct Route {
     pub pattern: String,
     fine: OnceLock<IntCounter>,
-    durations: Histogram,
+    durations: OnceLock<Histogram>,
 }
 
 /// Why a worker process is no more.
@@ -143,12 +143,6 @@ impl Metrics {
         Ok(())
     }
 
-    /// The figures of a pattern of the URL table.
-    pub fn route(&self, pattern: String) -> Route {
-        let durations = self.durations.with_label_values(&[pattern.as_str()]);
-        Route { pattern, fine: OnceLock::new(), durations }
-    }
-
     /// One request has been answered.
     pub fn answered(&self, route: &Route, status: u16, duration: Duration) {
         let counter = || {
@@ -160,7 +154,8 @@ impl Metrics {
         } else {
             counter().inc();
         }
-        route.durations.observe(duration.as_secs_f64());
+        let durations = || self.durations.with_label_values(&[route.pattern.as_str()]);
+        route.durations.get_or_init(durations).observe(duration.as_secs_f64());
     }
 
     /// A request has waited for its worker.
@@ -210,6 +205,12 @@ impl Metrics {
     }
 }
 
+impl Route {
+    pub fn new(pattern: String) -> Self {
+        Self { pattern, fine: OnceLock::new(), durations: OnceLock::new() }
+    }
+}
+
 impl Ended {
     const ALL: [Self; 6] = [Self::Stopped, Self::Died, Self::Limited, Self::Spoilt, Self::Served, Self::Idle];
 
@@ -240,7 +241,7 @@ mod tests {
     #[test]
     fn everything_is_in_the_text_and_labels_are_bounded() {
         let metrics = Metrics::new();
-        let route = metrics.route("/evaluate".to_owned());
+        let route = Route::new("/evaluate".to_owned());
         metrics.answered(&route, 200, Duration::from_millis(3));
         metrics.answered(&route, 408, Duration::from_secs(31));
         metrics.queued(Duration::from_micros(10));

@@ -9,7 +9,12 @@ use std::mem::zeroed;
 /// Has this thread, and what it starts from now on, interrupt nobody when it wakes up. Where the kernel does not
 /// allow that, everything is only slower.
 pub(crate) fn interrupt_nobody() {
-    // SAFETY: the parameters are integers, for which zero is a value: the one that this policy asks for. The call reads
-    // them, and concerns nothing but how this thread is scheduled.
-    unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &zeroed()) };
+    // SAFETY: the parameters are integers, for which zero is a value: the one that this policy asks for. The calls
+    // concern nothing but how this thread is scheduled.
+    unsafe {
+        // Whoever chose another policy for the server knows why.
+        if libc::sched_getscheduler(0) == libc::SCHED_OTHER {
+            libc::sched_setscheduler(0, libc::SCHED_BATCH, &zeroed());
+        }
+    }
 }

@@ -20,8 +20,10 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 pub use buffer::flush;
 use logfmt::Logfmt;
-pub use request::{Record, RequestSpan, Rows, What, Work, id};
-pub use subject::{About, Id, about, still_about};
+use moment::Moment;
+use named::{Named, NamedJson};
+pub use request::{Record, RequestLog, Rows, What, Work, id};
+pub use subject::{About, Id, about, about_none, still_about};
 
 /// How a line is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,12 +62,13 @@ pub fn start(log: &Log, trust_proxy: bool) {
     let writer = buffer::Buffered::start;
     let started = match format {
         Format::Pretty => {
-            let form = named::pretty(std::io::stdout().is_terminal());
-            registry.with(tracing_subscriber::fmt::layer().event_format(form).with_writer(writer)).try_init()
+            let layer = tracing_subscriber::fmt::layer().fmt_fields(Named).with_timer(Moment);
+            let layer = layer.with_ansi(std::io::stdout().is_terminal()).with_target(false);
+            registry.with(layer.with_writer(writer)).try_init()
         }
         Format::Json => {
             let layer = tracing_subscriber::fmt::layer().fmt_fields(JsonFields::new());
-            registry.with(layer.event_format(named::json()).with_writer(writer)).try_init()
+            registry.with(layer.event_format(NamedJson::default()).with_writer(writer)).try_init()
         }
         Format::Logfmt => {
             let form = Logfmt { timestamps };

@@ -1,6 +1,7 @@
-//! A clock that is late by up to a second, for what nearly always comes sooner: the end of a client's patience, of a
-//! wait for a worker, of a silence. A timer of the runtime for each of these costs a tiny call more than the wait itself.
-//! Each thread of the front has such a clock, whose runtime is that thread's alone.
+//! Waits that nearly always end sooner: for a worker, for a client's next bytes, for signs that a client has left. A timer
+//! of the runtime for each of these costs a tiny call more than the wait itself. So each thread of the front, whose
+//! runtime is its alone, has a clock that ticks once a second for all who wait; only what comes close to its deadline
+//! gets a timer, and is ended in time.
 
 use std::cell::RefCell;
 use std::marker::PhantomData;

@@ -41,7 +41,12 @@ async fn pass<B: MessageBody>(
     let by_https = edge::scheme(request.headers(), &service) == Scheme::Https;
     let mut admitted = match refuse(&request, &service).await {
         Some(response) => request.into_response(response).map_into_right_body(),
-        None => next.call(request).await?.map_into_left_body(),
+        // actix turns such an error into an answer; it is about the connection, not about a script.
+        None => next
+            .call(request)
+            .await
+            .inspect_err(|_| tracing::info!("the request could not be answered"))?
+            .map_into_left_body(),
     };
     if by_https {
         admitted.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, edge::ONLY_HTTPS);

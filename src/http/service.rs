@@ -21,7 +21,7 @@ use super::openapi::schema::{Refused, ServerInfo};
 use crate::config::{Config, Timeout};
 use crate::credentials::Credentials;
 use crate::failure::write_json_string;
-use crate::metrics::{METRICS, Route};
+use crate::metrics::Route;
 use crate::pool::Pool;
 use crate::store::Store;
 
@@ -109,8 +109,8 @@ impl Service {
             watch: Watch::default(),
             name: service.name.clone(),
             subdirectory: service.subdirectory.clone(),
-            evaluate_route: METRICS.route(format!("{}/evaluate", service.subdirectory)).into(),
-            query_route: METRICS.route(format!("{}/query/{{name}}", service.subdirectory)).into(),
+            evaluate_route: Route::new(format!("{}/evaluate", service.subdirectory)).into(),
+            query_route: Route::new(format!("{}/query/{{name}}", service.subdirectory)).into(),
             state_path: service.state_path.clone(),
             static_path: config.http.static_path.clone(),
             gzip: config.http.gzip,

@@ -1,10 +1,12 @@
-//! What a script prints, line by line into the log, with the request's id from the span around it.
+//! What a script prints, line by line into the log, with the id of the request that is worked on.
 //! Bounded: a script that floods its output is read to the end, so that it does not block, but the
 //! log stops at the limit and says so.
 
 use std::io::{self, ErrorKind};
 
 use tokio::net::unix::pipe;
+
+use crate::telemetry;
 
 /// What the kernel keeps in a pipe.
 const PIPE: usize = 64 << 10;
@@ -102,7 +104,8 @@ impl Printed {
         match self.worker {
             _ if text.is_empty() => {}
             None => tracing::info!(target: "script", "{text}"),
-            Some(worker) => tracing::info!(target: "script", parent: None, worker, "{text}"),
+            // Another request's work may be what finds it.
+            Some(worker) => telemetry::about_none(|| tracing::info!(target: "script", worker, "{text}")),
         }
         self.line.clear();
     }
@@ -112,13 +115,18 @@ impl Printed {
 impl Drop for Printed {
     fn drop(&mut self) {
         self.log_line();
-        if self.dropped > 0 {
+        if self.dropped == 0 {
+            return;
+        }
+        let warn = || {
             tracing::warn!(
                 target: "script",
+                worker = self.worker,
                 "the script printed {} more bytes than the {} KB of TABPY_SCRIPT_OUTPUT_KB; they are not logged",
                 self.dropped,
                 self.limit >> 10
             );
-        }
+        };
+        if self.worker.is_some() { telemetry::about_none(warn) } else { warn() }
     }
 }

@@ -41,6 +41,8 @@ impl Answered<'_> {
         let rows = work.and_then(|work| work.rows);
         let line = || {
             tracing::info!(
+                // Where it was logged once, which log searches may know.
+                target: "tabpy_rs::telemetry::request",
                 method = self.method,
                 path = &*plain(self.path),
                 status,

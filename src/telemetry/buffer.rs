@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use super::answered::Answered;
 use crate::priority;
 
-/// Lines gather this long, unless so many come that the buffer is full before.
+/// Lines gather this long.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Beyond this, lines are dropped and counted: a log that nobody reads must neither eat memory nor stop
-/// the server.
-const FULL: usize = 4 << 20;
+/// the server. In words, which may wait to be written at the same time, it is up to four times as long.
+const FULL: usize = 2 << 20;
 
 /// How long the last lines may take when the process ends.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -97,8 +97,11 @@ impl Buffer {
                 return;
             }
             let entries = std::mem::take(&mut lines.entries);
-            // Memory takes whatever comes.
-            lines.entries = postcard::to_extend(entry, entries).unwrap_or_default();
+            match postcard::to_extend(entry, entries) {
+                Ok(entries) => lines.entries = entries,
+                // Memory takes whatever comes; but should it ever not, it is not silent.
+                Err(_) => lines.dropped += 1,
+            }
             std::mem::take(&mut lines.waits)
         };
         if waits {

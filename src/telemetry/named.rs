@@ -4,44 +4,38 @@
 use std::fmt;
 
 use tracing::{Event, Subscriber};
-use tracing_subscriber::fmt::format::{Format, Full, Json, Writer};
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::format::{DefaultFields, Format, Json, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::moment::Moment;
 use super::subject;
 
-pub(super) struct Named<F>(F);
+/// The fields of a line for people. The id comes first, since a script may print what looks like one.
+#[derive(Default)]
+pub(super) struct Named;
 
-pub(super) fn pretty(colours: bool) -> Named<Format<Full, Moment>> {
-    Named(tracing_subscriber::fmt::format().with_timer(Moment).with_ansi(colours).with_target(false))
-}
-
-pub(super) fn json() -> Named<Format<Json, Moment>> {
-    Named(tracing_subscriber::fmt::format().with_timer(Moment).json().flatten_event(true))
-}
-
-impl<S, N> FormatEvent<S, N> for Named<Format<Full, Moment>>
-where
-    S: Subscriber + for<'span> LookupSpan<'span>,
-    N: for<'writer> FormatFields<'writer> + 'static,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let mut line = String::new();
-        self.0.format_event(context, Writer::new(&mut line), event)?;
-        match subject::look(|id| id.map(ToString::to_string)) {
-            Some(id) => writeln!(writer, "{} request_id={id}", line.trim_end()),
-            None => writer.write_str(&line),
+impl<'writer> FormatFields<'writer> for Named {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> fmt::Result {
+        if let Some(id) = subject::look(|id| id.map(ToString::to_string)) {
+            write!(writer, "request{{request_id={id}}}: ")?;
         }
+        DefaultFields::new().format_fields(writer, fields)
     }
 }
 
-impl<S, N> FormatEvent<S, N> for Named<Format<Json, Moment>>
+/// Where the id has always stood in a line of JSON: in the `span`.
+pub(super) struct NamedJson(Format<Json, Moment>);
+
+impl Default for NamedJson {
+    fn default() -> Self {
+        let format = tracing_subscriber::fmt::format().with_timer(Moment).json().flatten_event(true);
+        Self(format.with_current_span(false).with_span_list(false))
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for NamedJson
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
     N: for<'writer> FormatFields<'writer> + 'static,
@@ -57,11 +51,8 @@ where
         let id = subject::look(|id| id.map(ToString::to_string));
         match (id, line.trim_end().strip_suffix('}')) {
             (Some(id), Some(members)) => {
-                writeln!(
-                    writer,
-                    "{members},\"span\":{}}}",
-                    serde_json::json!({"name": "request", "request_id": id})
-                )
+                let span = serde_json::json!({"name": "request", "request_id": id});
+                writeln!(writer, "{members},\"span\":{span}}}")
             }
             _ => writer.write_str(&line),
         }

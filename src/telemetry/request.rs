@@ -63,10 +63,11 @@ pub struct Rows {
 static CLIENT: HeaderName = HeaderName::from_static("tabpy-client");
 static TABLEAU_USER: HeaderName = HeaderName::from_static("tabpy-user");
 
-/// Notes what is found out about a request, and how it went. No span is made: see [`super::subject`].
-pub struct RequestSpan;
+/// Begins the record of a request, and notes how it went. The span that is asked for here is none: see
+/// [`super::subject`].
+pub struct RequestLog;
 
-impl RootSpanBuilder for RequestSpan {
+impl RootSpanBuilder for RequestLog {
     fn on_request_start(request: &ServiceRequest) -> Span {
         let made = || request.extensions().get::<RequestId>().map_or(Uuid::nil(), |id| **id);
         let id = given_id(request.request()).map_or_else(|| Id::Made(made()), |id| Id::Given(id.into()));
@@ -83,11 +84,7 @@ impl RootSpanBuilder for RequestSpan {
     }
 
     fn on_request_end<B: MessageBody>(_: Span, outcome: &Result<ServiceResponse<B>, actix_web::Error>) {
-        let Ok(response) = outcome else {
-            // actix turns the error into an answer; it is about the connection, not about a script.
-            tracing::info!("the request could not be answered");
-            return;
-        };
+        let Ok(response) = outcome else { return };
         let request = response.request();
         let extensions = request.extensions();
         let Some(record) = extensions.get::<Record>() else { return };
@@ -135,7 +132,7 @@ pub fn id(request: &ServiceRequest) -> Option<Id> {
 
 /// Counts a request among the figures.
 fn count(request: &HttpRequest, status: u16, duration: Duration, record: &Record) {
-    let matched = || Arc::new(METRICS.route(request.match_pattern().unwrap_or_else(|| "(none)".to_owned())));
+    let matched = || Arc::new(Route::new(request.match_pattern().unwrap_or_else(|| "(none)".to_owned())));
     let route = record.route.clone().unwrap_or_else(matched);
     METRICS.answered(&route, status, duration);
     let Some(work) = route.pattern.rsplit('/').find(|part| matches!(*part, "evaluate" | "query")) else {

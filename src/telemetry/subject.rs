@@ -48,7 +48,15 @@ pub fn about<F: Future>(id: Option<Id>, work: F) -> About<F> {
 
 /// The same for work that is done at once.
 pub(super) fn about_now<T>(id: Id, work: impl FnOnce() -> T) -> T {
-    let mut id = Some(id);
+    at_once(Some(id), work)
+}
+
+/// Work done at once whose lines are about no request, whatever is worked on.
+pub fn about_none<T>(work: impl FnOnce() -> T) -> T {
+    at_once(None, work)
+}
+
+fn at_once<T>(mut id: Option<Id>, work: impl FnOnce() -> T) -> T {
     let _within = Within::enter(&mut id);
     work()
 }
@@ -117,6 +125,7 @@ mod tests {
             poll_fn(|_| {
                 assert_eq!(now().as_deref(), Some("outer"));
                 about_now(Id::Given("inner".into()), || assert_eq!(now().as_deref(), Some("inner")));
+                about_none(|| assert_eq!(now(), None));
                 turns += 1;
                 if turns < 3 { Poll::Pending } else { Poll::Ready(still_about(std::future::ready(())).id) }
             }),

@@ -7,11 +7,18 @@ use crate::support::{Request, Server};
 
 #[test]
 fn as_json_every_line_is_an_object() {
-    let server = Server::builder().env("TABPY_LOG_FORMAT", "json").start().ready();
+    let server =
+        Server::builder().env("TABPY_LOG_FORMAT", "json").env("TABPY_TRUST_PROXY", "true").start().ready();
     server.evaluate("print('a \"quoted\" line\\nand {a second}')\nreturn 1", json!({})).is(200, "1");
     server.evaluate("raise ValueError('line\\nend')", json!({})).error(500);
     let odd = Request::evaluate("return 1", &json!({})).header("TabPy-User", "o'neil \"x\" level=error");
     server.send(&odd).is(200, "1");
+    let id = r#"an-"id"\in-quotes"#;
+    server
+        .send(&Request::evaluate("print('of the odd id')\nreturn 1", &json!({})).header("X-Request-Id", id))
+        .is(200, "1");
+    let printed: Value = serde_json::from_str(&server.wait_for_log("of the odd id")).unwrap();
+    assert_eq!(printed["span"], json!({"name": "request", "request_id": id}));
     server.wait_for_log("a second");
     server.wait_for_log("neil");
     for line in server.log().lines() {
@@ -25,7 +32,8 @@ fn as_for_people_every_line_names_its_request() {
     let server = Server::builder().env("TABPY_LOG_FORMAT", "pretty").start().ready();
     server.evaluate("print('a printed line')\nreturn 1", json!({})).is(200, "1");
     let printed = server.wait_for_line("what was printed", |line| line.contains("a printed line"));
-    let (_, id) = printed.split_once(" request_id=").unwrap();
+    let (_, id) = printed.split_once("request{request_id=").unwrap();
+    let (id, _) = id.split_once("}: ").unwrap();
     let answered = server.wait_for_line("how it went", |line| line.contains("answered") && line.contains(id));
     assert!(answered.contains("INFO") && answered.contains("status=200"), "{answered}");
     // It is of the moment of the answer, whenever it was written.

@@ -29,6 +29,20 @@ fn two_scripts_lines_carry_two_ids() {
     assert!(ids[0].iter().all(|id| !ids[1].contains(id)), "{ids:?}");
 }
 
+#[test]
+fn what_comes_after_an_answer_is_no_other_requests() {
+    let server = Server::builder().env("TABPY_WORKERS", "1").env("TABPY_MAX_WORKERS", "1").start().ready();
+    // The object goes with the arguments, which are let go when the answer has left.
+    let script = "class Late:\n    def __del__(self): print('late-marker')\n_arg1.append(Late())\nreturn 1";
+    server.evaluate(script, json!({"_arg1": [1]})).is(200, "1");
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    server.evaluate("return len(_arg1)", json!({"_arg1": [1, 2]})).is(200, "2");
+    let line = server.wait_for_log("late-marker");
+    let own = server.wait_for_line("the first answer", |line| line.contains("rows_in=1 "));
+    let ids = identifiers(&line);
+    assert!(ids.is_empty() || ids == identifiers(&own), "{}", server.log());
+}
+
 /// The UUIDs in a log line.
 fn identifiers(line: &str) -> Vec<String> {
     line.split(|letter: char| !letter.is_ascii_hexdigit() && letter != '-')

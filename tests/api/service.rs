@@ -90,6 +90,24 @@ fn a_subdirectory_prefixes_every_route() {
 }
 
 #[test]
+fn own_pages_lie_below_the_subdirectory_too() {
+    let state = "[Service Info]\nName = T\nDescription = \nCreation Time = 0\nSubdirectory = python\n";
+    let server = Server::builder()
+        .state_ini(state)
+        .file("index.html", "<h1>Ours</h1>")
+        .file("more.txt", "more")
+        .env("TABPY_STATIC_PATH", ".")
+        .start_under("/python");
+    assert_eq!(server.get("/python/").text(), "<h1>Ours</h1>");
+    assert_eq!(server.get("/python/more.txt").text(), "more");
+    server.post("/python/evaluate", r#"{"script": "return 1"}"#).is(200, "1");
+    assert_eq!(server.get("/python/server").status, 200);
+    server.get("/python/none.txt").error(404);
+    server.get("/more.txt").error(404);
+    assert_eq!(server.send(&Request::new("TRACE", "/python/info")).status, 405);
+}
+
+#[test]
 fn a_server_without_functions_says_so() {
     let server = Server::start().ready();
     server.get("/status").is(200, "{}");
