@@ -144,7 +144,7 @@ impl Pool {
         if let Some((lease, coming)) = feed.and_then(|feed| feed.into_parts()) {
             return Box::pin(self.run_on(lease, Some(coming), job)).await;
         }
-        let lease = match self.turn(&job).await? {
+        let lease = match self.turn(&job, job.asked).await? {
             Turn::Worker(lease) => lease,
             Turn::Over(answer) => return Ok(answer),
         };
@@ -195,20 +195,20 @@ impl Pool {
             }
             // Its place is free for the worker that comes instead.
             drop(lease);
-            lease = match self.turn(&job).await? {
+            lease = match self.turn(&job, Instant::now()).await? {
                 Turn::Worker(lease) => lease,
                 Turn::Over(answer) => return Ok(answer),
             };
         }
     }
 
-    /// Waits for a worker, no longer than the job has time.
-    async fn turn(&self, job: &Job) -> Result<Turn, Trouble> {
+    /// Waits for a worker, from now on and no longer than the job has time.
+    async fn turn(&self, job: &Job, now: Instant) -> Result<Turn, Trouble> {
         let mut waiting = match self.take(job)? {
             Taken::Worker(lease) => return Ok(Turn::Worker(lease)),
             Taken::Place(waiting) => waiting,
         };
-        match ticks::timeout_at(job.deadline, &mut waiting).await {
+        match ticks::timeout_at(now, job.deadline, &mut waiting).await {
             Ok(turn) => turn.map_err(|_| Trouble::Stopping),
             Err(_) => Err(self.shared.not_started()),
         }

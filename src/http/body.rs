@@ -240,7 +240,10 @@ where
     // What has come already needs no clock.
     let coming = match body.next().now_or_never() {
         Some(come) => Ok(come),
-        None => ticks::timeout_at(Instant::now() + SILENCE, &mut body.next()).await,
+        None => {
+            let now = Instant::now();
+            ticks::timeout_at(now, now + SILENCE, &mut body.next()).await
+        }
     };
     match coming {
         Ok(None) => Ok(None),

@@ -62,8 +62,8 @@ impl Default for Recent {
 }
 
 impl Recent {
-    pub fn answered(&self, status: u16, duration: Duration) {
-        self.count(self.began.elapsed().as_secs() / SLOT, status, duration);
+    pub fn answered(&self, now: Instant, status: u16, duration: Duration) {
+        self.count((now - self.began).as_secs() / SLOT, status, duration);
     }
 
     fn count(&self, number: u64, status: u16, duration: Duration) {

@@ -88,7 +88,8 @@ impl RootSpanBuilder for RequestLog {
         let request = response.request();
         let extensions = request.extensions();
         let Some(record) = extensions.get::<Record>() else { return };
-        let duration = record.began.elapsed();
+        let now = Instant::now();
+        let duration = now - record.began;
         let (method, status) = (request.method().as_str(), response.status().as_u16());
         let path = short(request.path().as_bytes());
         if record.route.is_none() && matches!(request.match_name(), Some("probe")) {
@@ -103,7 +104,7 @@ impl RootSpanBuilder for RequestLog {
             });
             return;
         }
-        count(request, status, duration, record);
+        count(request, status, now, record);
         // Tableau's users have names beyond ASCII, which a header carries as bytes.
         let header = |name: &HeaderName| request.headers().get(name).map(|value| short(value.as_bytes()));
         let peer = || request.peer_addr().map(|address| address.ip());
@@ -131,14 +132,15 @@ pub fn id(request: &ServiceRequest) -> Option<Id> {
 }
 
 /// Counts a request among the figures.
-fn count(request: &HttpRequest, status: u16, duration: Duration, record: &Record) {
+fn count(request: &HttpRequest, status: u16, now: Instant, record: &Record) {
+    let duration = now - record.began;
     let matched = || Arc::new(Route::new(request.match_pattern().unwrap_or_else(|| "(none)".to_owned())));
     let route = record.route.clone().unwrap_or_else(matched);
     METRICS.answered(&route, status, duration);
     let Some(work) = route.pattern.rsplit('/').find(|part| matches!(*part, "evaluate" | "query")) else {
         return;
     };
-    METRICS.recent.answered(status, duration);
+    METRICS.recent.answered(now, status, duration);
     if let Some(work) = record.work {
         METRICS.queued(work.queued);
     }
