@@ -23,7 +23,7 @@ use logfmt::Logfmt;
 use moment::Moment;
 use named::{Named, NamedJson};
 pub use request::{Record, RequestLog, Rows, What, Work, id};
-pub use subject::{About, Id, about, about_none, still_about};
+pub use subject::{About, Id, about, about_now, still_about};
 
 /// How a line is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

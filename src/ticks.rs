@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 use tokio::time::error::Elapsed;
 
 /// Between ticks.
-pub(crate) const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// With less time than this left a timer of the runtime takes over, which is in time.
 const NEAR: Duration = Duration::from_secs(2);

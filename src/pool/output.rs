@@ -101,13 +101,18 @@ impl Printed {
         let text = String::from_utf8_lossy(&self.line);
         // Nothing that a terminal would obey.
         let text = text.trim_end().replace(|letter: char| letter.is_control() && letter != '\t', "\u{fffd}");
-        match self.worker {
-            _ if text.is_empty() => {}
-            None => tracing::info!(target: "script", "{text}"),
-            // Another request's work may be what finds it.
-            Some(worker) => telemetry::about_none(|| tracing::info!(target: "script", worker, "{text}")),
+        if !text.is_empty() {
+            self.log(|worker| tracing::info!(target: "script", worker, "{text}"));
         }
         self.line.clear();
+    }
+
+    /// Logs a line, which has the worker's number where it is no request's; another one's work may be what finds it.
+    fn log(&self, line: impl FnOnce(Option<u64>)) {
+        match self.worker {
+            None => line(None),
+            worker => telemetry::about_now(None, || line(worker)),
+        }
     }
 }
 
@@ -115,18 +120,16 @@ impl Printed {
 impl Drop for Printed {
     fn drop(&mut self) {
         self.log_line();
-        if self.dropped == 0 {
-            return;
+        if self.dropped > 0 {
+            self.log(|worker| {
+                tracing::warn!(
+                    target: "script",
+                    worker,
+                    "the script printed {} more bytes than the {} KB of TABPY_SCRIPT_OUTPUT_KB; they are not logged",
+                    self.dropped,
+                    self.limit >> 10
+                );
+            });
         }
-        let warn = || {
-            tracing::warn!(
-                target: "script",
-                worker = self.worker,
-                "the script printed {} more bytes than the {} KB of TABPY_SCRIPT_OUTPUT_KB; they are not logged",
-                self.dropped,
-                self.limit >> 10
-            );
-        };
-        if self.worker.is_some() { telemetry::about_none(warn) } else { warn() }
     }
 }

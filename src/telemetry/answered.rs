@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +58,7 @@ impl Answered<'_> {
                 "answered"
             );
         };
-        moment::at(SystemTime::UNIX_EPOCH + self.at, || subject::about_now(self.id, line));
+        moment::at(self.at, || subject::about_now(Some(self.id), line));
     }
 }
 

@@ -69,8 +69,7 @@ impl Buffered {
 
 impl Write for Buffered {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let own = TEXT.with_borrow_mut(|text| text.as_mut().map(|text| text.extend_from_slice(line)));
-        if own.is_none() {
+        if !append(line) {
             self.0.push(&Entry::Line(&String::from_utf8_lossy(line)));
         }
         Ok(line.len())
@@ -79,6 +78,11 @@ impl Write for Buffered {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Appends to the text of this thread, if it is the log's own.
+fn append(line: &[u8]) -> bool {
+    TEXT.with_borrow_mut(|text| text.as_mut().map(|text| text.extend_from_slice(line))).is_some()
 }
 
 /// Has a line made of it in a moment.
@@ -154,7 +158,7 @@ fn put_into_words(mut entries: &[u8]) {
         entries = rest;
         match entry {
             Entry::Line(line) => {
-                TEXT.with_borrow_mut(|text| text.get_or_insert_default().extend_from_slice(line.as_bytes()))
+                append(line.as_bytes());
             }
             Entry::Answered(answered) => answered.log(),
         }

@@ -45,9 +45,9 @@ where
             tracing::Level::TRACE => "trace",
         });
         event.record(&mut Fields(&mut line));
-        if let Some(id) = subject::look(|id| id.map(ToString::to_string)) {
+        if let Some(id) = subject::current() {
             line.push_str(" request_id=");
-            Fields(&mut line).text(&id);
+            Fields(&mut line).text(&id.to_string());
         }
         line.push('\n');
         writer.write_str(&line)
@@ -178,7 +178,7 @@ mod tests {
     fn a_line_has_the_events_fields_and_the_id_of_the_request() {
         let text = lines(false, || {
             let left_out: Option<u64> = None;
-            about_now(Id::Given("4-a".into()), || {
+            about_now(Some(Id::Given("4-a".into())), || {
                 tracing::info!(
                     status = 200,
                     left_out,
@@ -189,7 +189,7 @@ mod tests {
                     "answered"
                 );
             });
-            about_now(Id::Given("a=b".into()), || tracing::warn!("two words"));
+            about_now(Some(Id::Given("a=b".into())), || tracing::warn!("two words"));
             tracing::warn!("alone");
         });
         assert_eq!(

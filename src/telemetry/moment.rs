@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt::{self, Write as _};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
 use tracing_subscriber::fmt::format::Writer;
@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::time::FormatTime;
 
 thread_local! {
     /// Set where a line is about an earlier moment than its own.
-    static EARLIER: Cell<Option<SystemTime>> = const { Cell::new(None) };
+    static EARLIER: Cell<Option<Duration>> = const { Cell::new(None) };
     /// A second since 1970, and its text to the last digit before the point.
     static SECOND: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
 }
@@ -27,8 +27,13 @@ impl FormatTime for Moment {
     }
 }
 
+/// This moment, since 1970.
+pub(super) fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
 /// Has the lines that are logged meanwhile be of an earlier moment.
-pub(super) fn at(moment: SystemTime, work: impl FnOnce()) {
+pub(super) fn at(moment: Duration, work: impl FnOnce()) {
     EARLIER.set(Some(moment));
     work();
     EARLIER.set(None);
@@ -36,8 +41,7 @@ pub(super) fn at(moment: SystemTime, work: impl FnOnce()) {
 
 /// Appends the moment that a line is of.
 pub(super) fn push(line: &mut String) {
-    let moment = EARLIER.get().unwrap_or_else(SystemTime::now);
-    let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = EARLIER.get().unwrap_or_else(now);
     let whole = i64::try_from(since.as_secs()).unwrap_or_default();
     SECOND.with_borrow_mut(|(second, text)| {
         if *second != whole {
@@ -72,7 +76,7 @@ fn in_words(second: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use tracing_subscriber::fmt::time::SystemTime as Reference;
 
@@ -102,9 +106,9 @@ mod tests {
             Moment.format_time(&mut Writer::new(&mut text)).unwrap();
             text
         };
-        let leap_day = UNIX_EPOCH + Duration::from_micros(951_868_799_000_012);
+        let leap_day = Duration::from_micros(951_868_799_000_012);
         at(leap_day, || assert_eq!(text(), "2000-02-29T23:59:59.000012Z"));
-        at(UNIX_EPOCH, || assert_eq!(text(), "1970-01-01T00:00:00.000000Z"));
+        at(Duration::ZERO, || assert_eq!(text(), "1970-01-01T00:00:00.000000Z"));
         assert!(*text() > *"2026");
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct Named;
 
 impl<'writer> FormatFields<'writer> for Named {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> fmt::Result {
-        if let Some(id) = subject::look(|id| id.map(ToString::to_string)) {
+        if let Some(id) = subject::current() {
             write!(writer, "request{{request_id={id}}}: ")?;
         }
         DefaultFields::new().format_fields(writer, fields)
@@ -48,10 +48,9 @@ where
     ) -> fmt::Result {
         let mut line = String::new();
         self.0.format_event(context, Writer::new(&mut line), event)?;
-        let id = subject::look(|id| id.map(ToString::to_string));
-        match (id, line.trim_end().strip_suffix('}')) {
+        match (subject::current(), line.trim_end().strip_suffix('}')) {
             (Some(id), Some(members)) => {
-                let span = serde_json::json!({"name": "request", "request_id": id});
+                let span = serde_json::json!({"name": "request", "request_id": id.to_string()});
                 writeln!(writer, "{members},\"span\":{span}}}")
             }
             _ => writer.write_str(&line),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -17,6 +17,7 @@ use tracing_actix_web::{RequestId, RootSpanBuilder};
 use uuid::Uuid;
 
 use super::answered::{Answered, milliseconds};
+use super::moment;
 use super::subject::{self, Id};
 use crate::metrics::{METRICS, Note, Route};
 
@@ -93,7 +94,7 @@ impl RootSpanBuilder for RequestLog {
         let (method, status) = (request.method().as_str(), response.status().as_u16());
         let path = short(request.path().as_bytes());
         if record.route.is_none() && matches!(request.match_name(), Some("probe")) {
-            subject::about_now(record.id.clone(), || {
+            subject::about_now(Some(record.id.clone()), || {
                 tracing::debug!(
                     method,
                     path = &*path,
@@ -111,7 +112,7 @@ impl RootSpanBuilder for RequestLog {
         let (client, tableau_user) = (header(&CLIENT), header(&TABLEAU_USER));
         let answered = Answered {
             id: record.id.clone(),
-            at: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
+            at: moment::now(),
             method,
             path: &path,
             status,

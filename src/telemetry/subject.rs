@@ -31,14 +31,14 @@ thread_local! {
     static SUBJECT: RefCell<Option<Id>> = const { RefCell::new(None) };
 }
 
-/// Has a look at what lines of this thread are about now.
-pub(super) fn look<T>(at: impl FnOnce(Option<&Id>) -> T) -> T {
-    SUBJECT.with_borrow(|subject| at(subject.as_ref()))
+/// What lines of this thread are about now.
+pub(super) fn current() -> Option<Id> {
+    SUBJECT.with_borrow(Clone::clone)
 }
 
 /// Work whose lines are about the same request as those of now, wherever it is done.
 pub fn still_about<F: Future>(work: F) -> About<F> {
-    About { work, id: look(|id| id.cloned()) }
+    About { work, id: current() }
 }
 
 /// Work whose lines are about a request.
@@ -46,17 +46,8 @@ pub fn about<F: Future>(id: Option<Id>, work: F) -> About<F> {
     About { work, id }
 }
 
-/// The same for work that is done at once.
-pub(super) fn about_now<T>(id: Id, work: impl FnOnce() -> T) -> T {
-    at_once(Some(id), work)
-}
-
-/// Work done at once whose lines are about no request, whatever is worked on.
-pub fn about_none<T>(work: impl FnOnce() -> T) -> T {
-    at_once(None, work)
-}
-
-fn at_once<T>(mut id: Option<Id>, work: impl FnOnce() -> T) -> T {
+/// The same for work that is done at once; without an id its lines are about no request, whatever is worked on.
+pub fn about_now<T>(mut id: Option<Id>, work: impl FnOnce() -> T) -> T {
     let _within = Within::enter(&mut id);
     work()
 }
@@ -110,7 +101,7 @@ mod tests {
     use super::*;
 
     fn now() -> Option<String> {
-        look(|id| id.map(ToString::to_string))
+        current().map(|id| id.to_string())
     }
 
     fn named(id: &str) -> Option<Id> {
@@ -124,8 +115,8 @@ mod tests {
             named("outer"),
             poll_fn(|_| {
                 assert_eq!(now().as_deref(), Some("outer"));
-                about_now(Id::Given("inner".into()), || assert_eq!(now().as_deref(), Some("inner")));
-                about_none(|| assert_eq!(now(), None));
+                about_now(named("inner"), || assert_eq!(now().as_deref(), Some("inner")));
+                about_now(None, || assert_eq!(now(), None));
                 turns += 1;
                 if turns < 3 { Poll::Pending } else { Poll::Ready(still_about(std::future::ready(())).id) }
             }),
@@ -142,7 +133,8 @@ mod tests {
 
     #[test]
     fn a_panic_ends_it_too() {
-        let panicked = std::panic::catch_unwind(|| about_now(Id::Made(Uuid::nil()), || panic!("on purpose")));
+        let panicked =
+            std::panic::catch_unwind(|| about_now(Some(Id::Made(Uuid::nil())), || panic!("on purpose")));
         assert!(panicked.is_err());
         assert_eq!(now(), None);
     }
