@@ -132,7 +132,7 @@ impl Pool {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let shared = Arc::new(Shared { start, state, starter, warden, trials, processors });
         starter::run(Arc::downgrade(&shared), orders)?;
-        for _ in 0..workers {
+        while shared.lock().expect_one_more(workers) {
             shared.order_start(Duration::ZERO);
         }
         Ok(Self { shared })

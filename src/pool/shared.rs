@@ -64,6 +64,14 @@ impl State {
         self.waiting.begins_light() && self.starting == 0 && self.start_error.is_none() && self.alive <= warm
     }
 
+    /// Counts one more worker as being started, if there are fewer than so many; says whether. Looked at and counted in
+    /// one go, since whoever looked in between would start one as well.
+    pub(super) fn expect_one_more(&mut self, up_to: usize) -> bool {
+        let fewer = !self.stopping && self.alive + self.starting < up_to;
+        self.starting += usize::from(fewer);
+        fewer
+    }
+
     fn move_to(&mut self, worker: &mut Worker, line: ThreadId) {
         self.waiting.moves(worker.line, Some(line));
         worker.line = Some(line);
@@ -178,15 +186,15 @@ impl Shared {
             let mut state = self.lock();
             state.waiting.moves(line, None);
             state.alive -= 1;
-            !state.stopping && state.alive + state.starting < self.start.limits.workers
+            state.expect_one_more(self.start.limits.workers)
         };
         if replace {
             self.order_start(Duration::ZERO);
         }
     }
 
+    /// Orders a worker that is expected already.
     pub(super) fn order_start(&self, after: Duration) {
-        self.lock().starting += 1;
         // The starter ends only with the pool, when nobody needs a worker any more.
         let _ = self.starter.send(starter::Order::Start { at: Instant::now() + after });
     }
@@ -197,5 +205,22 @@ impl Shared {
         // Where there are workers, a failure to start another one is not what the client waited for.
         let reason = state.start_error.clone().filter(|_| state.alive == 0).or_else(none_yet);
         Trouble::NotStarted { max_workers: self.start.limits.max_workers, reason }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_is_expected_counts() {
+        let mut state = State { alive: 1, ..State::default() };
+        assert!(!state.expect_one_more(1));
+        assert!(state.expect_one_more(2));
+        assert!(!state.expect_one_more(2), "two where one was to come");
+        state.alive = 0;
+        assert!(state.expect_one_more(2));
+        state.stopping = true;
+        assert!(!state.expect_one_more(9));
     }
 }

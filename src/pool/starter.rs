@@ -200,7 +200,7 @@ impl Shared {
             state.starting -= 1;
             state.start_error = Some(reason.to_owned());
             state.failed_at = Some(Instant::now());
-            (state.alive + state.starting < self.start.limits.workers, state.stopping)
+            (state.expect_one_more(self.start.limits.workers), state.stopping)
         };
         if stopping {
             return;
@@ -228,7 +228,10 @@ impl Shared {
         }
         if wanted > 0 && memory::available() > LEAST_MEMORY {
             for _ in 0..wanted {
-                self.order_start(Duration::ZERO);
+                // Meanwhile one may be on its way in place of one that has ended.
+                if self.lock().expect_one_more(self.start.limits.max_workers) {
+                    self.order_start(Duration::ZERO);
+                }
             }
         }
         if let Some(worker) = shrink {
