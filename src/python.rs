@@ -32,7 +32,7 @@ use crate::mapping;
 use crate::wire::{Confinement, LONG, PART, Setup};
 use arguments::Call;
 use exception::Stage;
-pub use fork::{Side, fork};
+pub use fork::{Side, fork, is_alone};
 use functions::{Functions, TabPy};
 pub use outcome::{Aftermath, Outcome};
 pub use query::Wanted;

@@ -11,7 +11,8 @@ use std::time::Duration;
 use actix_web::HttpServer;
 use actix_web::dev::Server;
 use anyhow::{Context as _, bail};
-use tokio::signal::unix::{SignalKind, signal};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Arguments, Authentication, Config};
 use crate::credentials::{self, Credentials, PasswordHash};
@@ -40,6 +41,8 @@ const MOST_FRONT_THREADS: usize = 4;
 
 /// A server that is bound and answers.
 pub struct Application {
+    terminate: Signal,
+    interrupt: Signal,
     server: Server,
     service: Arc<Service>,
     port: u16,
@@ -94,6 +97,10 @@ fn give_up(error: &anyhow::Error, code: u8) -> ExitCode {
 impl Application {
     /// Binds, and starts everything. Must be called within an actix system.
     pub fn build(config: &Config, admission: Admission) -> anyhow::Result<Self> {
+        // First of all: what the kernel sends to the first process of a container is lost until somebody listens.
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        ask_for_descriptors();
         orphans::reap()?;
         let listeners = bind(&config.listen)?;
         let port = listeners.first().map_or(0, |(_, address)| address.port());
@@ -119,7 +126,7 @@ impl Application {
             server = server.listen(listener)?;
         }
         announce(config, &service, port);
-        Ok(Self { server: server.run(), service, port })
+        Ok(Self { terminate, interrupt, server: server.run(), service, port })
     }
 
     pub fn port(&self) -> u16 {
@@ -129,8 +136,7 @@ impl Application {
     /// Serves until SIGTERM or SIGINT; then, once a balancer has had time to notice, nothing new begins and
     /// requests in flight finish.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+        let (mut terminate, mut interrupt) = (self.terminate, self.interrupt);
         let handle = self.server.handle();
         let service = Arc::clone(&self.service);
         tokio::spawn(async move {
@@ -153,6 +159,17 @@ impl Application {
         let _ = tokio::task::spawn_blocking(move || service.pool.remove_folders()).await;
         tracing::info!("stopped");
         outcome
+    }
+}
+
+/// Each connection takes two, and a process mostly gets no more than 1024 unless it asks.
+fn ask_for_descriptors() {
+    const ENOUGH: u64 = 65_536;
+    let limit = getrlimit(Resource::Nofile);
+    let current = limit.maximum.map_or(ENOUGH, |most| most.min(ENOUGH));
+    if limit.current.is_some_and(|now| now < current) {
+        // What is refused shows when they are used up.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(current), ..limit });
     }
 }
 

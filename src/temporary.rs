@@ -92,13 +92,15 @@ pub fn empty(folder: BorrowedFd<'_>, patience: Duration) -> io::Result<bool> {
 /// Removes a folder and all that is in it, also what processes that are just ending still write.
 pub fn remove(parent: BorrowedFd<'_>, name: &Path) -> io::Result<()> {
     const TRIES: usize = 100;
+    /// A process that goes on writing would have one remove for ever.
+    const PATIENCE: Duration = Duration::from_secs(30);
     for _ in 0..TRIES {
         let folder = match open_up(parent, name, Mode::RWXU) {
             Ok(folder) => folder,
             Err(Errno::NOENT) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        empty(folder.as_fd(), Duration::MAX)?;
+        empty(folder.as_fd(), PATIENCE)?;
         match fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => return Ok(()),
             Err(Errno::NOTEMPTY) => std::thread::sleep(Duration::from_millis(10)),

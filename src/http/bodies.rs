@@ -89,7 +89,7 @@ impl Share {
         let more = bytes.saturating_sub(self.bytes);
         let limit = self.bodies.limit;
         let fits = |taken: usize| taken.checked_add(more).filter(|taken| *taken <= limit);
-        let grown = self.bodies.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
+        let grown = self.bodies.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fits).is_ok();
         if grown {
             self.bytes += more;
         }
@@ -146,8 +146,9 @@ impl Drop for Share {
 
 impl Bodies {
     fn give_back(&self, bytes: usize) {
-        self.taken.fetch_sub(bytes, Ordering::Relaxed);
-        if self.waiting.load(Ordering::Relaxed) > 0 {
+        // In one order with whoever begins to wait: either sees what the other has done.
+        self.taken.fetch_sub(bytes, Ordering::SeqCst);
+        if self.waiting.load(Ordering::SeqCst) > 0 {
             self.given_back.notify_waiters();
         }
     }

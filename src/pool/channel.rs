@@ -5,9 +5,13 @@
 
 use std::io::{self, ErrorKind, IoSlice, Write as _};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+/// Between two looks for room that cannot be watched for.
+const PAUSE: Duration = Duration::from_millis(1);
 
 pub(super) struct Wire(AsyncFd<UnixStream>);
 
@@ -53,8 +57,15 @@ impl Wire {
         if slices.is_empty() {
             return Ok(());
         }
-        let stream = watch(self.0.get_ref().try_clone()?, Interest::WRITABLE)?;
+        let another = self.0.get_ref().try_clone();
+        let watched = another.and_then(|stream| watch(stream, Interest::WRITABLE)).ok();
         while !slices.is_empty() {
+            let Some(stream) = &watched else {
+                // The process has no descriptor left, which is no fault of the worker's.
+                tokio::time::sleep(PAUSE).await;
+                self.write_some(&mut slices, written)?;
+                continue;
+            };
             let mut room = stream.writable().await?;
             match room.try_io(|stream| stream.get_ref().write_vectored(slices)) {
                 Ok(Ok(0)) => return Err(ErrorKind::WriteZero.into()),
@@ -74,6 +85,10 @@ impl Wire {
     /// Writes as much as there is room for, behind the bytes that are `written` already.
     pub(super) fn write_now(&self, slices: &mut &mut [IoSlice<'_>], written: &mut usize) -> io::Result<()> {
         IoSlice::advance_slices(slices, *written);
+        self.write_some(slices, written)
+    }
+
+    fn write_some(&self, slices: &mut &mut [IoSlice<'_>], written: &mut usize) -> io::Result<()> {
         while !slices.is_empty() {
             match self.0.get_ref().write_vectored(slices) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),

@@ -4,11 +4,13 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use rustix::fs::{AtFlags, FileType, Mode, Stat};
+use rustix::io::Errno;
 
 use crate::temporary;
 
@@ -45,16 +47,16 @@ pub(super) struct Kept {
 
 impl Places {
     /// The places of a worker that has not met a script yet.
-    pub(super) fn of(folder: &Path, pid: i32) -> Option<Self> {
-        let folder = temporary::open(folder).ok()?;
+    pub(super) fn of(folder: &Path, pid: i32) -> io::Result<Self> {
+        let folder = temporary::open(folder)?;
         let in_memory = rustix::fs::fstatfs(&folder).is_ok_and(|about| about.f_type as u64 == TMPFS);
         let device = |folder: &OwnedFd| rustix::fs::fstat(folder).ok().map(|about| about.st_dev);
         let root = PathBuf::from(format!("/proc/{pid}/root"));
-        let common = temporary::open(&Path::new("/").join(SHARED_MEMORY)).ok();
-        let shared_memory = temporary::open(&root.join(SHARED_MEMORY)).ok();
+        let common = open_if_there(&Path::new("/").join(SHARED_MEMORY))?;
+        let shared_memory = open_if_there(&root.join(SHARED_MEMORY))?;
         let shared_memory = shared_memory.filter(|own| device(own) != common.as_ref().and_then(device));
         let devices = [Some(&folder), shared_memory.as_ref()].into_iter().flatten().filter_map(device);
-        Some(Self { devices: devices.collect(), folder, shared_memory, in_memory })
+        Ok(Self { devices: devices.collect(), folder, shared_memory, in_memory })
     }
 
     /// What is there now; no more of it is looked at than is needed to tell that it is over `limit`.
@@ -85,6 +87,17 @@ impl Places {
             }
         }
         kept
+    }
+}
+
+/// A handle to a folder. One that may not be looked at is nobody's; but a shortage must not be taken for that.
+fn open_if_there(folder: &Path) -> io::Result<Option<OwnedFd>> {
+    match temporary::open(folder) {
+        Ok(folder) => Ok(Some(folder)),
+        Err(error) => match Errno::from_io_error(&error) {
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => Err(error),
+            _ => Ok(None),
+        },
     }
 }
 

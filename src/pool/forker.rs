@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -60,20 +61,23 @@ struct Known {
 impl Forker {
     /// Starts the fork server and waits until it has imported what it should.
     pub(super) fn start(start: &Start) -> anyhow::Result<(Self, Hello)> {
-        let (forker, hello, threaded) = Self::start_once(start, &start.setup)?;
-        if threaded.is_empty() {
-            return Ok((forker, hello));
+        let mut setup = start.setup.clone();
+        loop {
+            let (forker, hello, threaded) = Self::start_once(start, &setup)?;
+            if threaded.is_empty() {
+                return Ok((forker, hello));
+            }
+            tracing::warn!(
+                modules = threaded.join(","),
+                "these modules of TABPY_PRELOAD leave threads behind, so each worker imports them for itself"
+            );
+            drop(forker);
+            // What remains may import one of them, which shows when it is the first to do so.
+            let preload = std::mem::take(&mut setup.preload);
+            let (in_worker, preload) = preload.into_iter().partition(|module| threaded.contains(module));
+            setup.preload = preload;
+            setup.import_in_worker.extend::<Vec<_>>(in_worker);
         }
-        tracing::warn!(
-            modules = threaded.join(","),
-            "these modules of TABPY_PRELOAD leave threads behind, so each worker imports them for itself"
-        );
-        drop(forker);
-        let (import_in_worker, preload) =
-            start.setup.preload.iter().cloned().partition(|module| threaded.contains(module));
-        let setup = Setup { preload, import_in_worker, ..start.setup.clone() };
-        let (forker, hello, _) = Self::start_once(start, &setup)?;
-        Ok((forker, hello))
     }
 
     fn start_once(start: &Start, setup: &Setup) -> anyhow::Result<(Self, Hello, Vec<String>)> {
@@ -122,8 +126,11 @@ impl Forker {
         };
         let order = serde_json::to_vec(&Fork { number, folder: worker.folder().to_owned() })?;
         let descriptors: Vec<_> = [&wire, &output].into_iter().chain(&memory).map(AsFd::as_fd).collect();
-        send(&self.control, &order, &descriptors)?;
-        drop((wire, output, memory));
+        match send(&self.control, &order, &descriptors) {
+            Ok(()) => drop((wire, output, memory)),
+            Err(gone @ (Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN)) => return Err(gone.into()),
+            Err(error) => return Ok(Err(error.to_string())),
+        }
         match self.birth() {
             Ok(Ok((pid, pidfd))) => {
                 Ok(Ok(worker.born(Forked::new(number, pid, pidfd, Arc::clone(&self.ends)))))

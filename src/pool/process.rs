@@ -13,8 +13,10 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use rustix::process::{Pid, Signal};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 use tokio::net::unix::pipe;
+use tokio::sync::oneshot;
 
 use super::Start;
 use super::channel::Wire;
@@ -205,8 +207,18 @@ impl Worker {
             self.room = None;
         }
         let room = self.room.as_ref().map(Room::meter);
-        self.watch =
-            self.process.pid().and_then(|pid| warden.watch(self.number, pid, self.folder.path(), room));
+        if let Some(pid) = self.process.pid() {
+            match warden.watch(self.number, pid, self.folder.path(), room) {
+                Ok(watch) => self.watch = Some(watch),
+                // Linux before 5.3, and containers whose rules are as old.
+                Err(error) if lacks_handles(&error) => tracing::warn!(
+                    worker = self.number,
+                    "this kernel has no handles to processes, so TABPY_WORKER_MEMORY_MB, TABPY_SCRIPT_PROCESSES and \
+                     TABPY_SCRIPT_DISK_MB are not watched"
+                ),
+                Err(error) => return Err(error).context("the worker cannot be watched"),
+            }
+        }
         Ok(hello)
     }
 
@@ -267,8 +279,11 @@ impl Worker {
             return verdict;
         }
         let mut process = std::mem::replace(&mut self.process, Process::Unborn);
-        let told = tokio::task::spawn_blocking(move || process.how_it_ended());
-        told.await.unwrap_or_else(|_| ENDED.to_owned())
+        let (tell, told) = oneshot::channel();
+        // Without a thread the sender is dropped. The runtime would panic where the machine has no more of them.
+        let thread = std::thread::Builder::new().name("coroner".to_owned());
+        let _ = thread.spawn(move || tell.send(process.how_it_ended()));
+        told.await.unwrap_or_else(|_| UNKNOWN.to_owned())
     }
 }
 
@@ -291,7 +306,7 @@ impl Process {
         let patience = Duration::from_secs(1);
         let status = match self {
             Self::Unborn => None,
-            Self::Plain(plain) => plain.0.as_mut().and_then(|(child, _)| wait(child, patience)),
+            Self::Plain(plain) => plain.wait_for_end(patience),
             Self::Forked(forked) => forked.ends.wait_for(forked.number, patience),
         };
         status.map_or_else(|| UNKNOWN.to_owned(), describe)
@@ -308,23 +323,48 @@ impl Drop for Forked {
     fn drop(&mut self) {
         // The group first, while the number is certain to be the worker's. What has left the group
         // becomes the fork server's child, which ends it.
-        if rustix::process::pidfd_send_signal(&self.pidfd, Signal::STOP).is_ok() {
-            kill_group(self.pid);
+        if rustix::process::pidfd_send_signal(&self.pidfd, Signal::STOP).is_ok()
+            && let Some(leader) = Pid::from_raw(self.pid)
+        {
+            kill_group(leader);
         }
         let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 }
 
+impl Plain {
+    /// How it ended, if it does soon. What its script started ends then, too.
+    fn wait_for_end(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let (child, _) = self.0.as_mut()?;
+        let until = Instant::now() + patience;
+        while !has_ended(child).ok()? {
+            if Instant::now() > until {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        kill_group(Pid::from_child(child));
+        child.wait().ok()
+    }
+}
+
+fn lacks_handles(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::NOSYS | Errno::PERM))
+}
+
+/// Whether a child has ended; an error once it has been waited for. Until then its number is its own.
+fn has_ended(child: &Child) -> rustix::io::Result<bool> {
+    let only_look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    Ok(waitid(WaitId::Pid(Pid::from_child(child)), only_look)?.is_some())
+}
+
 impl Drop for Plain {
     fn drop(&mut self) {
         let Some((mut child, own)) = self.0.take() else { return };
-        if matches!(child.try_wait(), Ok(Some(_))) {
-            // Its number may be another process's by now.
+        if has_ended(&child).is_err() {
             return;
         }
-        if let Ok(pid) = i32::try_from(child.id()) {
-            kill_group(pid);
-        }
+        kill_group(Pid::from_child(&child));
         let _ = child.kill();
         // A process takes its time to give back its memory, and a runtime's thread must not wait for it.
         let reaper = std::thread::Builder::new().name("reaper".to_owned());
@@ -336,22 +376,8 @@ impl Drop for Plain {
 }
 
 /// A worker leads a process group of its own: what its script started goes with it.
-fn kill_group(leader: i32) {
-    if let Some(leader) = Pid::from_raw(leader) {
-        let _ = rustix::process::kill_process_group(leader, Signal::KILL);
-    }
-}
-
-fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
-    let until = Instant::now() + patience;
-    while Instant::now() < until {
-        match child.try_wait() {
-            Ok(None) => std::thread::sleep(Duration::from_millis(2)),
-            Ok(Some(status)) => return Some(status),
-            Err(_) => return None,
-        }
-    }
-    None
+fn kill_group(leader: Pid) {
+    let _ = rustix::process::kill_process_group(leader, Signal::KILL);
 }
 
 fn describe(status: ExitStatus) -> String {

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::lease::Lease;
@@ -123,8 +124,16 @@ impl Shared {
             let lease = Lease::new(worker, Arc::clone(self));
             if !others.is_empty() {
                 let batch = std::iter::once(waiter).chain(others).collect();
-                tokio::spawn(batch::run(lease, Arc::clone(self), batch));
-                return;
+                if let Ok(runtime) = Handle::try_current() {
+                    runtime.spawn(batch::run(lease, Arc::clone(self), batch));
+                    return;
+                }
+                // This thread's runtime is being taken down, and whoever waits learns it from the loss of the turn.
+                match lease.into_worker() {
+                    Some(returned) => worker = returned,
+                    None => return,
+                }
+                continue;
             }
             match waiter.turn.send(Turn::Worker(lease)) {
                 Err(Turn::Worker(lease)) => match lease.into_worker() {

@@ -6,6 +6,7 @@
 mod allowance;
 mod watch;
 
+use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
@@ -36,7 +37,7 @@ pub(super) struct Warden {
 
 impl Warden {
     /// Begins to look; `orders` hear of workers that are of no use any more.
-    pub(super) fn start(allowance: Allowance, orders: Sender<Order>) -> std::io::Result<Arc<Self>> {
+    pub(super) fn start(allowance: Allowance, orders: Sender<Order>) -> io::Result<Arc<Self>> {
         let ends = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let warden = Arc::new(Self { watched: Mutex::default(), ends, allowance });
         let weak = Arc::downgrade(&warden);
@@ -68,12 +69,12 @@ impl Warden {
         pid: i32,
         folder: &Path,
         room: Option<Arc<AtomicUsize>>,
-    ) -> Option<Arc<Watch>> {
+    ) -> io::Result<Arc<Watch>> {
         let watch = Arc::new(Watch::new(number, pid, folder, room)?);
         self.lock().push(Arc::downgrade(&watch));
         let once = epoll::EventFlags::IN | epoll::EventFlags::ONESHOT;
-        epoll::add(&self.ends, watch.pidfd(), epoll::EventData::new_u64(number), once).ok()?;
-        Some(watch)
+        epoll::add(&self.ends, watch.pidfd(), epoll::EventData::new_u64(number), once)?;
+        Ok(watch)
     }
 
     /// The numbers of workers that end before the next look.

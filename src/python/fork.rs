@@ -13,9 +13,14 @@ pub enum Side {
     Parent(i32),
 }
 
+/// Whether the process has a single thread.
+pub fn is_alone() -> io::Result<bool> {
+    Ok(std::fs::read_dir("/proc/self/task")?.count() == 1)
+}
+
 /// Forks a process that has a single thread; that thread must be the one that started Python.
 pub fn fork() -> io::Result<Side> {
-    if std::fs::read_dir("/proc/self/task")?.count() > 1 {
+    if !is_alone()? {
         return Err(io::Error::other("a process with several threads cannot be copied safely"));
     }
     Python::attach(|_| {

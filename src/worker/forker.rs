@@ -49,6 +49,8 @@ pub(super) fn run() -> anyhow::Result<()> {
     if setup.protocol != PROTOCOL {
         bail!("the server speaks protocol {}, the fork server {PROTOCOL}", setup.protocol);
     }
+    // Where a process has no handle, workers are started in another way.
+    rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
     if setup.confinement.on {
         confine::hide_memory(true);
     }
@@ -67,6 +69,11 @@ pub(super) fn run() -> anyhow::Result<()> {
         reads_memory: false,
     };
     let threaded = interpreter.threaded_modules();
+    if threaded.is_empty() && !python::is_alone()? {
+        let reason = "Python has threads before it imports anything of TABPY_PRELOAD; see its sitecustomize";
+        report(&control, &Report::Failed { reason: reason.to_owned() }, &[])?;
+        bail!(reason);
+    }
     let prepared = Prepared::new(&setup, interpreter.folders());
     // A copy of large pages is made in a fraction of the time, and ends in a fraction.
     large_pages::gather();
@@ -94,18 +101,27 @@ impl Forker {
             let order: Fork = serde_json::from_slice(&message[..length])?;
             let mut descriptors = descriptors.into_iter();
             let (Some(wire), Some(output)) = (descriptors.next(), descriptors.next()) else {
-                bail!("the server sent no descriptors for a worker");
+                self.regret(order.number, "the fork server has no room for a worker's descriptors")?;
+                continue;
             };
             let memory = descriptors.next();
             match python::fork() {
                 Ok(Side::Child) => return self.become_worker(&order.folder, wire, output, memory),
-                Ok(Side::Parent(pid)) => self.register(order.number, pid)?,
-                Err(error) => {
-                    let reason = error.to_string();
-                    report(&self.control, &Report::NotBorn { number: order.number, reason }, &[])?;
+                Ok(Side::Parent(pid)) => {
+                    if let Err(error) = self.register(order.number, pid) {
+                        // It is nobody's child that is known, and so it is swept away.
+                        sweeping = true;
+                        self.regret(order.number, &error.to_string())?;
+                    }
                 }
+                Err(error) => self.regret(order.number, &error.to_string())?,
             }
         }
+    }
+
+    /// Tells that there is no worker of this number. Those that there are go on.
+    fn regret(&self, number: u64, reason: &str) -> anyhow::Result<()> {
+        report(&self.control, &Report::NotBorn { number, reason: reason.to_owned() }, &[])
     }
 
     /// Waits for the front or for the end of a worker.
@@ -148,7 +164,9 @@ impl Forker {
             signal: status.terminating_signal(),
         };
         self.workers.remove(&pid);
-        report(&self.control, &ended, &[])
+        // What cannot be told is only not known as a reason.
+        let _ = report(&self.control, &ended, &[]);
+        Ok(())
     }
 
     /// Ends what dead workers have left behind; says whether there is more to come.

@@ -59,6 +59,17 @@ fn a_worker_that_dies_costs_its_own_call_alone() {
 }
 
 #[test]
+fn what_a_script_has_started_ends_with_a_worker_that_was_started_plainly() {
+    let server = Server::builder().without_forking().start().ready();
+    let script = "import os, subprocess\nsubprocess.Popen(['sleep', '93517.25'])\nos._exit(3)";
+    let (_, info) = server.evaluate(script, json!({})).error(500);
+    assert_eq!(info, "The script ended its Python process (exit code 3).");
+    let gone = wait_for(PATIENCE, || processes::with_argument("93517.25").is_empty().then_some(()));
+    assert!(gone.is_some(), "it has survived");
+    server.still_works();
+}
+
+#[test]
 fn many_deaths_at_once_are_survived() {
     let server = Server::start().ready();
     for _ in 0..3 {

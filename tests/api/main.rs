@@ -13,6 +13,7 @@ mod command_line;
 mod common_memory;
 mod deadline;
 mod death;
+mod descriptors;
 mod early;
 mod edge;
 mod evaluate;

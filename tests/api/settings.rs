@@ -187,3 +187,21 @@ fn a_missing_preload_is_a_warning() {
     let line = server.wait_for_log("no_such_module_x");
     assert!(line.to_lowercase().contains("warn"), "{line}");
 }
+
+#[test]
+fn modules_with_threads_are_imported_by_each_worker() {
+    // numpy has threads then, where there are processors for them; and pandas imports numpy.
+    let server = Server::builder()
+        .env("TABPY_PRELOAD", "json,numpy,pandas")
+        .env("OPENBLAS_NUM_THREADS", 2)
+        .start()
+        .ready();
+    server.still_works();
+    assert_eq!(server.value("import sys\nreturn 'pandas' in sys.modules"), "true");
+    if std::thread::available_parallelism().unwrap().get() > 1 {
+        for module in ["modules=numpy", "modules=pandas"] {
+            assert!(server.log().contains(module), "{}", server.log());
+        }
+    }
+    assert!(!server.log().contains("plainly"), "{}", server.log());
+}

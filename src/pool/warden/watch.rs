@@ -1,5 +1,6 @@
 //! One worker under observation, as long as somebody holds it.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -36,17 +37,23 @@ pub(in crate::pool) struct Watch {
 
 /// What was last found of its files.
 struct Files {
-    places: Option<Places>,
+    places: Places,
     kept: Kept,
     /// Not to be looked at again before.
     next: Instant,
 }
 
 impl Watch {
-    pub(super) fn new(number: u64, pid: i32, folder: &Path, room: Option<Arc<AtomicUsize>>) -> Option<Self> {
-        let pidfd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
-        let files = Files { places: Places::of(folder, pid), kept: Kept::default(), next: Instant::now() };
-        Some(Self {
+    pub(super) fn new(
+        number: u64,
+        pid: i32,
+        folder: &Path,
+        room: Option<Arc<AtomicUsize>>,
+    ) -> io::Result<Self> {
+        let process = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidInput)?;
+        let pidfd = pidfd_open(process, PidfdFlags::empty())?;
+        let files = Files { places: Places::of(folder, pid)?, kept: Kept::default(), next: Instant::now() };
+        Ok(Self {
             number,
             pid,
             pidfd,
@@ -152,7 +159,7 @@ impl Watch {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         let began = Instant::now();
         if began >= files.next {
-            files.kept = files.places.as_ref().map(|places| places.measure(tree, limit)).unwrap_or_default();
+            files.kept = files.places.measure(tree, limit);
             files.next = Instant::now() + began.elapsed() * PART;
         }
         files.kept
@@ -161,7 +168,10 @@ impl Watch {
     /// Ends the process and all that descend from it, unless the request that `turn` stands for is over.
     fn end(&self, turn: u64, verdict: impl FnOnce() -> String) {
         // Stopped first, so that nobody is born meanwhile, and the request cannot end behind our back.
-        let _ = pidfd_send_signal(&self.pidfd, Signal::STOP);
+        if pidfd_send_signal(&self.pidfd, Signal::STOP).is_err() {
+            // It has ended, and its number may be another process's.
+            return;
+        }
         if !is_busy(turn) || self.turn.load(Ordering::Relaxed) != turn {
             let _ = pidfd_send_signal(&self.pidfd, Signal::CONT);
             return;
