@@ -214,12 +214,17 @@ impl Config {
         )?;
         let max_request_bytes = value("TABPY_MAX_REQUEST_SIZE_MB", &raw.tabpy_max_request_size_mb)
             .bytes(sizing::body_megabytes(machine.memory), 1024 * 1024)?;
+        let functions = functions::settings(&sources, &raw, &state_path, machine.memory)?;
         Ok(Self {
             listen,
             authentication,
             http: Http {
                 max_request_bytes,
-                bodies_bytes: sizing::for_bodies(machine.memory, max_request_bytes),
+                bodies_bytes: sizing::for_bodies(
+                    machine.memory,
+                    max_request_bytes,
+                    functions.max_function_bytes,
+                ),
                 metrics_open: value("TABPY_METRICS_OPEN", &raw.tabpy_metrics_open).boolean(false)?,
                 gzip: value("TABPY_GZIP_ENABLE", &raw.tabpy_gzip_enable).boolean(true)?,
                 static_path: static_path(&raw, &mut warnings)?,
@@ -242,7 +247,7 @@ impl Config {
                 environment: sources.for_scripts(&script_env),
                 confinement: scripts::confinement(&sources, &raw, hidden, &mut warnings)?,
             },
-            functions: functions::settings(&sources, &raw, &state_path)?,
+            functions,
             service: state::service(state_path)?,
             log: log(&sources, &raw, machine)?,
             shutdown_timeout: value("TABPY_SHUTDOWN_TIMEOUT", &raw.tabpy_shutdown_timeout)

@@ -23,7 +23,7 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use tokio::sync::Semaphore;
 
-pub use self::made_up::made_up_user;
+pub use self::made_up::{made_up_user, user_for_now};
 use self::refused::Refused;
 use self::seen::Seen;
 pub use self::user::{PasswordHash, Secret, UserName};

@@ -31,6 +31,7 @@ use actix_files::Files;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpResponse, guard};
 
+pub use body::COURTESY;
 pub use client::remember_connection;
 pub use service::{Admission, Service};
 
@@ -97,8 +98,11 @@ pub fn routes(config: &mut ServiceConfig, service: &Service) {
                 .route(web::get().to(openapi::page))
                 .route(web::head().to(openapi::page)),
         )
-        .service(resource("/assets/{name}", "GET, OPTIONS").route(web::get().to(assets::asset)))
         .service(resource("/server", "GET, HEAD, OPTIONS").route(page()).route(web::head().to(pages::index)));
+    // One by one, since what else is called /assets/ is the operator's.
+    for path in assets::paths() {
+        config.service(resource(&path, "GET, OPTIONS").route(web::get().to(assets::asset)));
+    }
     match &service.static_path {
         Some(folder) => config.service(own_files(&format!("{prefix}/"), folder)),
         None => config

@@ -8,6 +8,7 @@ pub mod connect;
 mod control;
 pub mod credentials;
 pub mod deploy;
+mod descriptors;
 pub mod failure;
 mod given;
 pub mod healthcheck;

@@ -173,7 +173,8 @@ impl Metrics {
         let mut known = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
         let function = if known.contains(function) {
             function
-        } else if status != 404 && known.len() < MOST_FUNCTIONS {
+        } else if matches!(status, 200 | 500) && known.len() < MOST_FUNCTIONS {
+            // Other answers are given to names that nobody has deployed, too.
             known.insert(function.to_owned());
             function
         } else {
@@ -247,6 +248,7 @@ mod tests {
         metrics.queued(Duration::from_micros(10));
         metrics.ended(Ended::Died);
         metrics.called("nobody's", 404);
+        metrics.called("nobody's", 413);
         for number in 0..300 {
             metrics.called(&format!("f{number}"), 200);
         }
@@ -261,6 +263,7 @@ mod tests {
             "tabpy_workers_ended_total{reason=\"spoilt\"} 0",
             "tabpy_function_calls_total{function=\"f0\",status=\"200\"} 1",
             "tabpy_function_calls_total{function=\"(other)\",status=\"404\"} 1",
+            "tabpy_function_calls_total{function=\"(other)\",status=\"413\"} 1",
             "tabpy_function_calls_total{function=\"(other)\",status=\"200\"} 100",
             "tabpy_workers{state=\"busy\"} 1",
             "tabpy_queue_length 4",

@@ -11,11 +11,11 @@ use std::time::Duration;
 use actix_web::HttpServer;
 use actix_web::dev::Server;
 use anyhow::{Context as _, bail};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Arguments, Authentication, Config};
-use crate::credentials::{self, Credentials, PasswordHash};
+use crate::credentials::{self, Credentials, PasswordHash, Secret};
+use crate::descriptors;
 use crate::http::{self, Admission, Service};
 use crate::orphans;
 use crate::pool::{Allowance, Folders, Limits, Pool, Start};
@@ -100,7 +100,7 @@ impl Application {
         // First of all: what the kernel sends to the first process of a container is lost until somebody listens.
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
-        ask_for_descriptors();
+        let descriptors = descriptors::ask();
         orphans::reap()?;
         let listeners = bind(&config.listen)?;
         let port = listeners.first().map_or(0, |(_, address)| address.port());
@@ -116,8 +116,10 @@ impl Application {
         let threads = (processors / PROCESSORS_FOR_FRONT_THREAD).clamp(1, MOST_FRONT_THREADS);
         let mut server = HttpServer::new(move || http::application(&for_threads))
             .workers(threads)
+            .max_connections(descriptors::for_connections(descriptors, config.pool.max_workers) / threads)
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(HEADERS)
+            .client_disconnect_timeout(http::COURTESY)
             .shutdown_timeout(config.shutdown_timeout.as_secs())
             .tcp_nodelay(true)
             .on_connect(http::remember_connection)
@@ -162,17 +164,6 @@ impl Application {
     }
 }
 
-/// Each connection takes two, and a process mostly gets no more than 1024 unless it asks.
-fn ask_for_descriptors() {
-    const ENOUGH: u64 = 65_536;
-    let limit = getrlimit(Resource::Nofile);
-    let current = limit.maximum.map_or(ENOUGH, |most| most.min(ENOUGH));
-    if limit.current.is_some_and(|now| now < current) {
-        // What is refused shows when they are used up.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(current), ..limit });
-    }
-}
-
 fn admission(config: &Config) -> anyhow::Result<Admission> {
     let credentials = match &config.authentication {
         Authentication::OpenToAll | Authentication::OpenOnLoopback => return Ok(Admission::Open),
@@ -184,13 +175,29 @@ fn admission(config: &Config) -> anyhow::Result<Admission> {
             Credentials::load(password_file.clone(), user)?
         }
         Authentication::MadeUp { path } => {
-            match credentials::made_up_user(path)? {
+            let show = |password: &Secret| {
                 // On stderr and nowhere else: the log is kept, and read by more people.
-                Some(password) => eprintln!(
+                eprintln!(
                     "No password was set, so one was made up. It is shown this once.\n  user:     tabpy\n  password: {}",
                     password.reveal()
-                ),
-                None => tracing::info!(
+                );
+            };
+            match credentials::made_up_user(path) {
+                // As in most containers, where a folder belongs to the image.
+                Err(error) => {
+                    let (name, password) = credentials::user_for_now()?;
+                    tracing::warn!(
+                        "the password that is made up now is good until the server ends: {error:#}"
+                    );
+                    show(&password);
+                    let hash = PasswordHash::of(&name, password.reveal().as_bytes());
+                    return Ok(Admission::Credentials(Arc::new(Credentials::load(
+                        None,
+                        Some((name, hash)),
+                    )?)));
+                }
+                Ok(Some(password)) => show(&password),
+                Ok(None) => tracing::info!(
                     file = %path.display(),
                     "the password of the user tabpy was made up at an earlier start; delete the file that keeps it to have \
                      a new one made, or set TABPY_USERNAME and TABPY_PASSWORD"

@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -92,7 +93,9 @@ class Container:
         self.bundle = pathlib.Path(tempfile.mkdtemp(prefix="tabpy-rs-image-"))
         self.port = free_port()
         config = files.config
-        given = {"PORT": str(self.port), "TABPY_USERNAME": USER, "TABPY_PASSWORD": PASSWORD}
+        # PORT wins where it is set.
+        port = str(self.port)
+        given = {"PORT": port, "TABPY_PORT": port, "TABPY_USERNAME": USER, "TABPY_PASSWORD": PASSWORD}
         given.update(environment)
         arguments = command or config["Cmd"]
         if joined:
@@ -139,11 +142,11 @@ class Container:
     def pid(self):
         return int((self.bundle / "pid").read_text())
 
-    def ask(self, method, path, body=None, login=True, timeout=40):
+    def ask(self, method, path, body=None, login=f"{USER}:{PASSWORD}", timeout=40):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         headers = {}
         if login:
-            headers["Authorization"] = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+            headers["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
         connection.request(method, path, json.dumps(body) if body is not None else None, headers)
         answer = connection.getresponse()
         text = answer.read().decode()
@@ -294,6 +297,13 @@ class Image(unittest.TestCase):
         text = container.text()
         for word in ("tabpypwd.txt", "54321", "600"):
             self.assertIn(word, text)
+
+    def test_a_password_is_made_up_where_nothing_is_set(self):
+        container = self.start(environment={"PORT": None, "TABPY_USERNAME": None, "TABPY_PASSWORD": None})
+        container.wait_until_alive("/healthz")
+        self.assertEqual(container.ask("GET", "/info", login=None)[0], 401)
+        shown = re.search(r"user: +(\S+)\n +password: (\S+)\n", container.text())
+        self.assertEqual(container.ask("GET", "/info", login=":".join(shown.groups()))[0], 200)
 
     def test_512_mb_hold(self):
         limit = 512 << 20

@@ -3,13 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use super::python::LINKED_VERSION;
+use super::sizing;
 use super::sources::{Raw, Sources};
 use super::values::Value;
 use crate::store::{Address, FILE, Location, Settings};
 
 const FOLDER: &str = "functions";
 
-pub(super) fn settings(sources: &Sources, raw: &Raw, state_path: &Path) -> anyhow::Result<Settings> {
+/// `memory` is what there is for everything, in bytes.
+pub(super) fn settings(
+    sources: &Sources,
+    raw: &Raw,
+    state_path: &Path,
+    memory: u64,
+) -> anyhow::Result<Settings> {
     let value = |name, text| Value::new(sources, name, text);
     let versions = value("TABPY_FUNCTION_VERSIONS", &raw.tabpy_function_versions).integer(1, 1000)?;
     let path = raw.tabpy_functions_path.as_deref().map(str::trim);
@@ -19,7 +26,7 @@ pub(super) fn settings(sources: &Sources, raw: &Raw, state_path: &Path) -> anyho
         functions_path: std::path::absolute(path.map_or_else(|| PathBuf::from(FOLDER), PathBuf::from))?,
         functions_path_is_set: path.is_some(),
         max_function_bytes: value("TABPY_MAX_FUNCTION_SIZE_MB", &raw.tabpy_max_function_size_mb)
-            .bytes(100, 1024 * 1024)?,
+            .bytes(sizing::function_megabytes(memory), 1024 * 1024)?,
         versions: versions.map_or(5, |versions| u32::try_from(versions).unwrap_or(u32::MAX)),
         python: LINKED_VERSION,
     })

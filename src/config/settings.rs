@@ -44,7 +44,7 @@ pub const SETTINGS: &[Setting] = &[
         "100; an eighth of the memory where that is less",
         "the largest request, inflated",
     ),
-    setting("TABPY_GZIP_ENABLE", "true", "gzip for requests and responses"),
+    setting("TABPY_GZIP_ENABLE", "true", "gzip for requests"),
     setting("TABPY_STATIC_PATH", "", "a folder of your own pages, with an index.html"),
     setting(
         "TABPY_TRUST_PROXY",
@@ -106,7 +106,11 @@ pub const SETTINGS: &[Setting] = &[
         "half of the machine's or the container's memory, less 160 MB",
         "memory of one worker",
     ),
-    setting("TABPY_MAX_FUNCTION_SIZE_MB", "100", "the largest deployed function"),
+    setting(
+        "TABPY_MAX_FUNCTION_SIZE_MB",
+        "100; a quarter of the memory where that is less",
+        "the largest deployed function",
+    ),
     setting("TABPY_SCRIPT_DISK_MB", "512", "disk one script may fill"),
     setting("TABPY_SCRIPT_PROCESSES", "64", "processes one script may start"),
     setting("TABPY_FUNCTION_VERSIONS", "5", "versions kept of a deployed function"),

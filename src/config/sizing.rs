@@ -34,9 +34,15 @@ pub(super) fn body_megabytes(total: u64) -> usize {
     usize::try_from(total / 8 / MB).map_or(100, |megabytes| megabytes.clamp(1, 100))
 }
 
-/// What all bodies together may take: a quarter, and enough for the longest one, compressed and inflated.
-pub(super) fn for_bodies(total: u64, longest: usize) -> usize {
-    usize::try_from(total / 4).unwrap_or(usize::MAX).max(longest.saturating_mul(2))
+/// The longest function, in MB: what TabPy's clients send at most, or a quarter of a tiny container.
+pub(super) fn function_megabytes(total: u64) -> usize {
+    usize::try_from(total / 4 / MB).map_or(100, |megabytes| megabytes.clamp(1, 100))
+}
+
+/// What all bodies together may take: a quarter, and enough for the longest one, compressed and inflated, and for
+/// the longest function.
+pub(super) fn for_bodies(total: u64, longest: usize, function: usize) -> usize {
+    usize::try_from(total / 4).unwrap_or(usize::MAX).max(longest.saturating_mul(2)).max(function)
 }
 
 fn fitting(total: u64, each: u64) -> usize {
@@ -52,15 +58,18 @@ mod tests {
         let total = 512 * MB;
         assert_eq!(for_a_worker(total) / MB, 176);
         assert_eq!((workers(total, 8), most_workers(total, 3)), (3, 7));
-        assert_eq!((body_megabytes(total), for_bodies(total, 64 << 20) >> 20), (64, 128));
+        assert_eq!(function_megabytes(total), 100);
+        assert_eq!((body_megabytes(total), for_bodies(total, 64 << 20, 100 << 20) >> 20), (64, 128));
     }
 
     #[test]
     fn a_large_machine_is_not_the_limit_and_a_tiny_one_has_one_of_each() {
         let total = 64 << 30;
         assert_eq!((workers(total, 8), most_workers(total, 8)), (8, 32));
-        assert_eq!((body_megabytes(total), for_bodies(total, 100 << 20)), (100, 16 << 30));
+        assert_eq!((body_megabytes(total), for_bodies(total, 100 << 20, 0)), (100, 16 << 30));
         let total = 128 * MB;
+        assert_eq!(function_megabytes(total), 32);
+        assert_eq!(for_bodies(total, 16 << 20, 100 << 20), 100 << 20, "each alone must fit");
         assert_eq!((workers(total, 1), most_workers(total, 1), for_a_worker(total) / MB), (1, 1, 64));
     }
 }

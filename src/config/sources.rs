@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
@@ -20,9 +21,10 @@ pub(super) const SURROUNDINGS: &[&str] = &["DYNO", "HOME", "VIRTUAL_ENV", "XDG_S
 /// Settings for which an empty text means something; elsewhere it counts as unset.
 const EMPTY_COUNTS: &[&str] = &["TABPY_LOG_DETAILS", "TABPY_PWD_FILE"];
 
-/// Language, time zone, network and number of threads: what scripts need and nobody hides.
+/// Language, time zone, network, number of threads, and where libraries are, Python's own among them: what scripts need and nobody
+/// hides.
 fn is_for_every_script(name: &str) -> bool {
-    ["PATH", "LANG", "TZ", "REQUESTS_CA_BUNDLE"].contains(&name)
+    ["PATH", "LD_LIBRARY_PATH", "LANG", "TZ", "REQUESTS_CA_BUNDLE"].contains(&name)
         || ["LC_", "SSL_", "OPENBLAS_"].iter().any(|start| name.starts_with(start))
         || name.ends_with("_NUM_THREADS")
         || name.to_ascii_lowercase().ends_with("_proxy")
@@ -257,11 +259,13 @@ fn dotenv(path: &Path) -> anyhow::Result<Pairs> {
     if path.is_dir() {
         return Ok(Pairs::new());
     }
-    let lines = match dotenvy::from_path_iter(path) {
-        Ok(lines) => lines,
-        Err(error) if error.not_found() => return Ok(Pairs::new()),
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Pairs::new()),
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     };
+    // Some editors begin every file with a mark of its encoding.
+    let lines = dotenvy::from_read_iter(text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&text));
     let pair = |line: dotenvy::Result<(String, String)>| {
         // The library's own words repeat the line, which may hold a password.
         line.map_err(|_| {
@@ -353,6 +357,8 @@ mod tests {
         assert!(dotenv(folder.path()).unwrap().is_empty());
         std::fs::write(&path, "# c\nTABPY_PORT=9005\nexport TABPY_PASSWORD='a $b #c'\n").unwrap();
         assert_eq!(dotenv(&path).unwrap(), pairs(&[("TABPY_PORT", "9005"), ("TABPY_PASSWORD", "a $b #c")]));
+        std::fs::write(&path, "\u{feff}TABPY_PORT=9005\n").unwrap();
+        assert_eq!(dotenv(&path).unwrap(), pairs(&[("TABPY_PORT", "9005")]));
         std::fs::write(&path, "TABPY_PASSWORD=se cret\n").unwrap();
         let error = format!("{:#}", dotenv(&path).unwrap_err());
         assert!(!error.contains("cret") && error.contains("single quotes"), "{error}");

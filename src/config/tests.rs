@@ -110,6 +110,13 @@ fn a_public_address_without_a_password_gets_one_made_up() {
 }
 
 #[test]
+fn a_password_from_a_file_loses_the_end_of_its_line() {
+    let config = load(&[USER[0], ("TABPY_PASSWORD", " pass word \r\n")], false).unwrap();
+    let Authentication::Required { user: Some(user), .. } = &config.authentication else { panic!() };
+    assert_eq!(user.password.reveal(), " pass word ");
+}
+
+#[test]
 fn half_a_user_or_an_empty_file_name_stops_the_start() {
     assert!(error(&[USER[0]]).contains("TABPY_PASSWORD is not"));
     assert!(error(&[USER[1], ("TABPY_USERNAME", "")]).contains("TABPY_USERNAME is not"));

@@ -42,9 +42,12 @@ impl Watched {
         if *last == now {
             return None;
         }
-        *last = now;
-        drop(last);
-        Some(read(&self.path))
+        let entries = read(&self.path);
+        // What a shortage kept from being read is read the next time; all else is told once.
+        if entries.as_ref().err().is_none_or(|error| !error.is::<io::Error>()) {
+            *last = now;
+        }
+        Some(entries)
     }
 }
 
@@ -93,7 +96,7 @@ pub(super) fn text(path: &Path) -> anyhow::Result<String> {
                     ),
                 }
             }
-            _ => anyhow!("the password file {name} cannot be read: {error}"),
+            _ => anyhow::Error::new(error).context(format!("the password file {name} cannot be read")),
         }),
     }
 }
@@ -154,5 +157,9 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert!(watched.read_if_changed().unwrap().is_err());
         assert!(watched.read_if_changed().is_none());
+        // What cannot be read for another reason may be readable the next time.
+        fs::create_dir(&path).unwrap();
+        assert!(watched.read_if_changed().unwrap().is_err());
+        assert!(watched.read_if_changed().unwrap().is_err());
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse};
 use sha2::{Digest as _, Sha256};
 
 use super::answer;
@@ -22,8 +22,19 @@ pub(super) static DIGEST: LazyLock<String> = LazyLock::new(|| {
     whole.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 });
 
-pub(super) async fn asset(request: HttpRequest, name: web::Path<String>) -> HttpResponse {
-    let Some((_, kind, contents)) = ALL.iter().find(|(known, _, _)| *known == name.as_str()) else {
+/// Whether there is one below this path. Other names are the operator's.
+pub(super) fn is_one(path: &str) -> bool {
+    path.strip_prefix("/assets/").is_some_and(|name| ALL.iter().any(|(known, _, _)| *known == name))
+}
+
+/// The routes of all of them.
+pub(super) fn paths() -> impl Iterator<Item = String> {
+    ALL.iter().map(|(name, _, _)| format!("/assets/{name}"))
+}
+
+pub(super) async fn asset(request: HttpRequest) -> HttpResponse {
+    let name = request.path().rsplit('/').next();
+    let Some((_, kind, contents)) = ALL.iter().find(|(known, _, _)| Some(*known) == name) else {
         return answer::not_found(request).await;
     };
     // Another version of the server has another address for it.

@@ -54,6 +54,10 @@ impl Bodies {
 
     /// A share for a body that is not read yet.
     pub(super) async fn take(self: &Arc<Self>, bytes: usize) -> Result<Share, Failure> {
+        if bytes > self.limit {
+            // It would have all others wait behind it, and in vain.
+            return Err(self.full());
+        }
         let mut share = self.count(0);
         if self.waiting.load(Ordering::Relaxed) == 0 && share.try_grow(bytes) {
             return Ok(share);
@@ -207,6 +211,7 @@ mod tests {
     async fn who_waits_in_vain_is_told_so_and_has_taken_nothing() {
         let bodies = Bodies::new(100, Duration::from_millis(1));
         let held = bodies.take(80).await.unwrap().hold(vec![1, 2]);
+        assert!(Bodies::new(100, Duration::MAX).take(101).await.is_err(), "it never fits");
         let Err(failure) = bodies.take(50).await else { panic!("there was no room for it") };
         assert_eq!((failure.status, failure.retry_after), (503, Some(5)));
         let copy = held.slice(1..);

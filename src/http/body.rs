@@ -27,8 +27,8 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// How much of a body that is refused anyway is still read.
 const READ_FOR_COURTESY: usize = 1 << 30;
 
-/// How long that may take.
-const COURTESY: Duration = Duration::from_secs(20);
+/// How long that may take, also after the answer.
+pub const COURTESY: Duration = Duration::from_secs(20);
 
 /// A body arrives within a minute, and has so much longer for each MB: what it takes of memory is others',
 /// too.

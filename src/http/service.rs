@@ -14,6 +14,7 @@ use actix_web_httpauth::headers::www_authenticate::basic::Basic;
 use bytes::Bytes;
 
 use super::answer::json;
+use super::assets;
 use super::bodies::Bodies;
 use super::health::Watch;
 use super::light::LightScripts;
@@ -156,7 +157,7 @@ impl Service {
         self.is_probe(path)
             || self
                 .below(path)
-                .is_some_and(|path| path.starts_with("/assets/") || path == "/metrics" && self.metrics_open)
+                .is_some_and(|path| assets::is_one(path) || path == "/metrics" && self.metrics_open)
     }
 
     pub(super) fn is_probe(&self, path: &str) -> bool {

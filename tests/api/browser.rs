@@ -58,7 +58,9 @@ fn cross_site_without_an_allowed_origin_runs_nothing() {
     let server = Server::start().ready();
     let own = format!("http://{}", server.host());
     refused(&server, evaluate().header("Sec-Fetch-Site", "cross-site"));
-    refused(&server, Request::get("/query/x").header("Sec-Fetch-Site", "cross-site"));
+    for path in ["/query/x", "/%71uery/x", "/quer%79/x", "//query/x"] {
+        refused(&server, Request::get(path).header("Sec-Fetch-Site", "cross-site"));
+    }
     refused(
         &server,
         evaluate().header("Sec-Fetch-Site", "cross-site").header("Origin", "http://evil.example"),
@@ -74,7 +76,8 @@ fn cross_site_without_an_allowed_origin_runs_nothing() {
 #[test]
 fn a_link_from_elsewhere_opens_a_page() {
     let server = Server::start().ready();
-    for path in ["/", "/info", "/status", "/endpoints", "/healthz"] {
+    let pages = ["/server", "/docs", "/openapi.json", "/functions", "/metrics", "/live"];
+    for path in ["/", "/info", "/status", "/endpoints", "/healthz"].into_iter().chain(pages) {
         let request = Request::get(path)
             .header("Sec-Fetch-Site", "cross-site")
             .header("Sec-Fetch-Mode", "navigate")

@@ -1,6 +1,7 @@
 //! The limits on what comes in and what goes out, and compressed bodies, whose size is a lie.
 
 use std::io::Write;
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -85,6 +86,16 @@ fn every_route_with_a_body_answers_an_over_long_one() {
         response.error(response.status);
     }
     server.still_works();
+}
+
+/// A body of 100 MB takes a client far longer than a second.
+#[test]
+fn a_slow_client_hears_why_its_body_is_too_long() {
+    let server = small();
+    let mut connection = server.connect();
+    let request = Request::post("/evaluate", padded(30 * LIMIT)).bytes(connection.host());
+    connection.write_slowly(&request, LIMIT, Duration::from_millis(100)).unwrap();
+    assert_eq!(too_large(&connection.read().unwrap()), 30 * LIMIT);
 }
 
 #[test]

@@ -114,6 +114,20 @@ fn a_public_address_without_credentials_makes_a_password_up() {
     assert_ne!(shown_password(&other), Some(password));
 }
 
+/// As in a container, where the folder is the image's.
+#[test]
+fn a_password_that_cannot_be_kept_is_made_up_at_each_start() {
+    let builder = Server::builder().env("TABPY_HOST", "0.0.0.0").state_ini("[Service Info]\nName = x\n");
+    let state = builder.folder().join("state");
+    std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o775)).unwrap();
+    let server = builder.start().ready();
+    let password = shown_password(&server).expect("no word on stderr opens it");
+    server.wait_for_log("others may write to it");
+    assert!(!files(&state).iter().any(|path| path.ends_with("made-up-password.txt")));
+    let again = server.restart().ready();
+    assert_ne!(shown_password(&again).expect("no word on stderr opens it again"), password);
+}
+
 /// The word of standard error that opens the server for `tabpy`.
 fn shown_password(server: &Server) -> Option<String> {
     let text = server.stderr();

@@ -73,7 +73,14 @@ fn own_pages_stand_where_the_servers_page_does() {
         .env("TABPY_USERNAME", "ann")
         .env("TABPY_PASSWORD", "secret")
         .start();
+    std::fs::create_dir_all(guarded.path("assets/css")).unwrap();
+    for path in ["assets/css/own.css", "assets/own.css"] {
+        std::fs::write(guarded.path(path), "body {}").unwrap();
+        guarded.get(&format!("/{path}")).error(401);
+        assert_eq!(guarded.send(&Request::get(&format!("/{path}")).login("ann", "secret")).text(), "body {}");
+    }
     guarded.get("/").error(401);
+    assert_eq!(guarded.get("/assets/page.css").status, 200);
 }
 
 #[test]
