@@ -253,6 +253,21 @@ fn scripts_and_functions_share_nothing() {
     assert!(circle.contains("ValueError : Circular reference detected"), "{circle}");
 }
 
+/// Made where `tabpy` is a name like any other: in a notebook, or in text that a script of TabPy's ran.
+#[test]
+fn an_archive_finds_tabpy_by_name() {
+    let mut catalogue = Catalogue::new();
+    catalogue.source("add", "add", ADD);
+    let made = "def function(n): return tabpy.query('add', n)['response']";
+    catalogue.archive("notebook", made);
+    let module = "tabpy.tabpy_server.handlers.evaluation_plane_handler";
+    catalogue.archive("script", &format!("__name__ = '{module}'\n{made}"));
+    let mut worker = Worker::start(&catalogue);
+    for name in ["notebook", "script"] {
+        assert_eq!(worker.query(1, name, json!([1])).response(), 2, "{name}");
+    }
+}
+
 #[test]
 fn functions_query_each_other_and_recursion_is_an_error() {
     let mut catalogue = Catalogue::new();
