@@ -268,6 +268,39 @@ fn an_archive_finds_tabpy_by_name() {
     }
 }
 
+/// As Python's own `json` carries them, which TabPy uses here: numbers that JSON lacks, keys that are no texts, and
+/// all kinds of dicts, lists and tuples.
+#[test]
+fn what_a_script_passes_to_a_function_comes_as_json_would_carry_it() {
+    let mut catalogue = Catalogue::new();
+    catalogue.source("told", "told", "def told(x): return repr(x)");
+    let mut worker = Worker::start(&catalogue);
+    let prepared = "import enum, numpy as np\nfrom collections import Counter, OrderedDict, defaultdict, namedtuple\nnan = float('nan')\n\
+                    class F(float): pass\nclass L(list): pass\nclass I(enum.IntEnum): A = 5\n\
+                    P = namedtuple('P', 'x y')\nd = defaultdict(list)\nd['a'].append(nan)\n";
+    for (value, told) in [
+        ("{1: nan, 2: [float('inf')]}", "{'1': nan, '2': [inf]}"),
+        ("{True: nan, None: 1, 1.5: 2, I.A: 3}", "{'true': nan, 'null': 1, '1.5': 2, '5': 3}"),
+        (
+            "{nan: 1, float('inf'): 2, -float('inf'): 3, 10 ** 20: 4}",
+            "{'NaN': 1, 'Infinity': 2, '-Infinity': 3, '100000000000000000000': 4}",
+        ),
+        ("{1: 'a', '1': 'b'}", "{'1': 'b'}"),
+        ("d", "{'a': [nan]}"),
+        ("OrderedDict(b=nan, a=1)", "{'b': nan, 'a': 1}"),
+        ("Counter('aab')", "{'a': 2, 'b': 1}"),
+        ("P(1, P(nan, [P(2, 3)]))", "[1, [nan, [[2, 3]]]]"),
+        ("L([F('nan'), F(1.5), np.float32('nan'), np.float64('inf'), I.A])", "[nan, 1.5, nan, inf, 5]"),
+        ("{np.int64(1): nan, (np.float32(0.5)): 1}", "{'1': nan, '0.5': 1}"),
+    ] {
+        let script = format!("{prepared}return tabpy.query('told', {value})['response']");
+        assert_eq!(worker.evaluate(1, &script, json!({})).json(), told, "{value}");
+    }
+    let refused = format!("{prepared}return tabpy.query('told', {{(1, 2): nan}})");
+    let refused = worker.evaluate(1, &refused, json!({})).text();
+    assert!(refused.contains("keys must be str, int, float, bool or None, not tuple"), "{refused}");
+}
+
 #[test]
 fn functions_query_each_other_and_recursion_is_an_error() {
     let mut catalogue = Catalogue::new();
