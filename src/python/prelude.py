@@ -53,7 +53,22 @@ class EmptyScript(Exception):
     """The script holds no statement."""
 
 
+# A sum of a thousand terms is a tree a thousand levels deep, and so are as many `elif`s. Python's compiler follows
+# three times as many in a text as functions may call each other, but no more than those in a tree that it is handed.
+_LEVELS = 3500
+
+
 def compile_script(source, argument_names):
+    """As `_compiled`, with room for what TabPy can compile."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, _LEVELS))
+    try:
+        return _compiled(source, argument_names)
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def _compiled(source, argument_names):
     """The code object of the script as a function's body, the provided names that it may use, whether
     it names itself, what it may leave behind (see `risk_of`), and whether it is pure.
 
