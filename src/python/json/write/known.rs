@@ -77,6 +77,7 @@ known! {
     scalar: "numpy" "generic";
     float64: "numpy" "float64";
     floating: "numpy" "floating";
+    complex: "numpy" "complexfloating";
     datetime64: "numpy" "datetime64";
     timedelta64: "numpy" "timedelta64";
     dtype: "numpy" "dtype";
