@@ -148,12 +148,13 @@ class State:
         return all(_settle(vars(kind), before, accept) for kind, before in contents)
 
     def _put_process_right(self):
+        zone = os.environ.get("TZ")
         if os.environ != self.environment:
-            zone = os.environ.get("TZ")
             os.environ.clear()
             os.environ.update(self.environment)
-            if zone != self.environment.get("TZ"):
-                self._put_zone_right()
+        # Also a script that has put the variable back may have had the zone read before that.
+        if zone != self.environment.get("TZ") or time.tzname is not self._known(time)["tzname"]:
+            self._put_zone_right()
         os.chdir(self.directory)
         os.umask(self.umask)
         sys.setrecursionlimit(self.recursion_limit)
@@ -171,11 +172,14 @@ class State:
             numpy.seterr(**self.numpy_errors[0])
             numpy.seterrcall(self.numpy_errors[1])
 
+    def _known(self, module):
+        """What one of the watched modules held."""
+        return self.contents[_WATCHED.index(module)]
+
     def _put_zone_right(self):
         time.tzset()
         # The same zone again, in new objects.
-        known = self.contents[[module for _, module in self.modules].index(time)]
-        known.update((name, getattr(time, name)) for name in ("tzname", "timezone", "altzone", "daylight"))
+        self._known(time).update((name, getattr(time, name)) for name in ("tzname", "timezone", "altzone", "daylight"))
 
 
 def _settle(now, before, accept):

@@ -284,6 +284,11 @@ pub const INTERPRETER: &[Mess] = &[
         "import gc\nreturn [gc.get_threshold(), gc.get_debug()]",
     ),
     (
+        "a time zone that is put back unread",
+        "import os, time\nos.environ['TZ'] = 'XYZ-9'\ntime.tzset()\ndel os.environ['TZ']",
+        "import time\nreturn [time.tzname, time.timezone, time.localtime(0).tm_hour]",
+    ),
+    (
         "gc.freeze",
         "import gc\njunk = [[] for _ in range(300000)]\ngc.freeze()",
         "import gc\nreturn gc.get_freeze_count() > 300000",
