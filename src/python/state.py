@@ -171,6 +171,9 @@ class State:
             numpy = sys.modules["numpy"]
             numpy.seterr(**self.numpy_errors[0])
             numpy.seterrcall(self.numpy_errors[1])
+        if "asyncio" in sys.modules:
+            # A loop that was closed, or was made somebody's own, is found by whoever asks for one next.
+            sys.modules["asyncio"].set_event_loop_policy(None)
 
     def _known(self, module):
         """What one of the watched modules held."""

@@ -289,6 +289,11 @@ pub const INTERPRETER: &[Mess] = &[
         "import time\nreturn [time.tzname, time.timezone, time.localtime(0).tm_hour]",
     ),
     (
+        "a closed event loop",
+        "import asyncio\nasyncio.set_event_loop(asyncio.new_event_loop())\nasyncio.get_event_loop().close()",
+        "import asyncio\ntry: return asyncio.get_event_loop().is_closed()\nexcept RuntimeError: return 'none'",
+    ),
+    (
         "gc.freeze",
         "import gc\njunk = [[] for _ in range(300000)]\ngc.freeze()",
         "import gc\nreturn gc.get_freeze_count() > 300000",
