@@ -24,6 +24,7 @@ fn a_source_is_called_by_name_and_by_position() {
         worker.evaluate(1, "return tabpy.query('add', x=2, y=_arg1)['response']", json!({"_arg1": 4})).text(),
         "6"
     );
+    assert_eq!(worker.evaluate(1, "return tabpy.query('add', 2, y=5)['response']", json!({})).text(), "7");
 }
 
 #[test]
