@@ -4,6 +4,8 @@ it; but what people write without thinking of others is found, whichever package
 
 import ast
 
+from _tabpy_rs_state import READABLE
+
 # Methods that change the object they belong to.
 _CHANGING = frozenset(
     "add append appendleft clear discard extend insert pop popitem register register_error remove reverse setdefault sort update "
@@ -12,6 +14,13 @@ _CHANGING = frozenset(
 
 # Functions that change the module they belong to.
 _REGISTERING = frozenset("register register_error".split())
+
+# Functions whose only use is to change something for everybody, beside those that begin with `set_`: `sns.set()`,
+# `calendar.setfirstweekday(6)`.
+_SETTING = frozenset("set setfirstweekday".split())
+
+# Those whose effect is looked after by itself.
+_SET_BACK = READABLE | frozenset("set_event_loop set_event_loop_policy set_state".split())
 
 # Calls that may hand out a module or a class.
 _REVEALING = frozenset("getattr import_module type vars __import__ reload".split())
@@ -96,6 +105,8 @@ def _changes(node, foreign, modules):
         return False
     if isinstance(node.func, ast.Name) and node.func.id in ("setattr", "delattr"):
         return bool(node.args) and _is_foreign(node.args[0], foreign)
+    if _sets(node.func) and _is_foreign(node.func, foreign):
+        return True
     if not isinstance(node.func, ast.Attribute) or node.func.attr not in _CHANGING:
         return False
     owner = node.func.value
@@ -103,6 +114,16 @@ def _changes(node, foreign, modules):
     if isinstance(owner, ast.Name) and owner.id in modules and node.func.attr not in _REGISTERING:
         return False
     return _is_foreign(owner, foreign) and not _is_put_right(owner)
+
+
+def _sets(function):
+    """Whether a function is by its name one that sets something."""
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    if name == "use":
+        # Of a style. The choice of a backend, as in `matplotlib.use("Agg")`, changes nothing on a server.
+        owner = getattr(function, "value", None)
+        return "style" in (getattr(owner, "attr", None), getattr(owner, "id", None))
+    return (name in _SETTING or name.startswith("set_")) and name not in _SET_BACK
 
 
 def _is_put_right(node):

@@ -158,7 +158,7 @@ def _callable_of(found):
             raise NotLoaded(f"the archive holds a {type(function).__name__}, which cannot be called")
         # As where the function came from: whoever wrote it there had `tabpy` only as a name.
         names = getattr(function, "__globals__", None)
-        if names is not None and function.__module__ == "__main__":
+        if names is not None and function.__module__ in ("__main__", _tabpy_rs.SCRIPT_MODULE):
             names.setdefault("tabpy", TABPY)
         return function
     query = getattr(found, "query", None)

@@ -337,7 +337,7 @@ impl TabPy {
         let limit = self.max_response_bytes;
         let copy =
             |value: &Bound<'py, PyAny>| json::copy(value, limit).map_err(|error| too_large(error, limit));
-        // TabPy sends the one or the other; positional arguments win there.
+        // Both kinds count. TabPy sends only one of them, and drops the named ones where there are others.
         let arguments = args.iter().map(|one| copy(&one)).collect::<PyResult<Vec<_>>>()?;
         let named = match kwargs {
             Some(kwargs) => {

@@ -21,6 +21,11 @@ from _tabpy_rs_state import BEYOND_REPAIR, State, reseed, risk_of
 
 SCRIPT = "<script>"
 
+# The module whose part scripts were in TabPy: what they keep for `__name__ == "__main__"` is not meant to run here.
+# It has no file and nothing in it, but dataclasses, for one, look up a class's module by its name.
+SCRIPT_MODULE = "tabpy.tabpy_server.handlers.evaluation_plane_handler"
+sys.modules[SCRIPT_MODULE] = types.ModuleType(SCRIPT_MODULE)
+
 # TabPy's module imports these, so scripts in the field use them without an import of their own.
 # Prep's wrapper relies on `pd`.
 PROVIDED = {
@@ -48,7 +53,22 @@ class EmptyScript(Exception):
     """The script holds no statement."""
 
 
+# A sum of a thousand terms is a tree a thousand levels deep, and so are as many `elif`s. Python's compiler follows
+# three times as many in a text as functions may call each other, but no more than those in a tree that it is handed.
+_LEVELS = 3500
+
+
 def compile_script(source, argument_names):
+    """As `_compiled`, with room for what TabPy can compile."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, _LEVELS))
+    try:
+        return _compiled(source, argument_names)
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def _compiled(source, argument_names):
     """The code object of the script as a function's body, the provided names that it may use, whether
     it names itself, what it may leave behind (see `risk_of`), and whether it is pure.
 
@@ -254,7 +274,7 @@ def set_up_output():
 
 
 def base_globals():
-    return {"__name__": "__main__", "__builtins__": builtins}
+    return {"__name__": SCRIPT_MODULE, "__builtins__": builtins}
 
 
 # Modules whose import left threads behind.

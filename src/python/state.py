@@ -21,7 +21,7 @@ import warnings
 import _tabpy_rs_settings as settings
 
 # What a script may have touched, judged by its code; added up they are its risk.
-PROCESS, OBJECTS, RANDOM, BEYOND_REPAIR, SETTINGS = 1, 2, 4, 8, 16
+PROCESS, OBJECTS, RANDOM, BEYOND_REPAIR, SETTINGS, FIGURES = 1, 2, 4, 8, 16, 32
 
 _NAMES = {
     # The process: directory, environment, signals, descriptors, limits.
@@ -31,7 +31,9 @@ _NAMES = {
     # Objects that other scripts will meet: modules and classes.
     OBJECTS: "setattr delattr vars globals exec eval compile __import__ __dict__ __class__ __globals__ __builtins__ "
     "__subclasses__ __bases__ __mro__ modules reload importlib gc inspect builtins types pickle joblib dill",
-    RANDOM: "random seed",
+    RANDOM: "random seed manual_seed",
+    # pyplot keeps them until they are closed, and draws on the last one.
+    FIGURES: "matplotlib pyplot pylab seaborn plot hist boxplot savefig",
     # Nobody can say what is left as it was.
     BEYOND_REPAIR: "ctypes cffi _ctypes setlocale set_option options rcParams set_printoptions set_num_threads atexit "
     "addaudithook freeze get_objects get_referents get_referrers faulthandler nice setpriority sched_setaffinity sched_setscheduler setrlimit prlimit putenv "
@@ -41,7 +43,7 @@ _NAMES = {
 _NAMES = {risk: frozenset(names.split()) for risk, names in _NAMES.items()}
 
 # What a function's names are looked after for by themselves: a worker that ends takes loaded functions with it.
-_READABLE = {
+READABLE = {
     *"setlocale set_option options rcParams set_printoptions set_threshold excepthook unraisablehook displayhook".split(),
     *"set_int_max_str_digits setswitchinterval basicConfig disable addHandler setLevel captureWarnings".split(),
     *"callbacks setdefaulttimeout".split(),
@@ -64,8 +66,8 @@ def risk_of(names, operations):
 
 def risk_of_function(names, operations):
     """The same for a deployed function: settings that can be compared are put right instead."""
-    risk = risk_of(names - _READABLE, operations)
-    return risk | SETTINGS if names & _READABLE else risk
+    risk = risk_of(names - READABLE, operations)
+    return risk | SETTINGS if names & READABLE else risk
 
 
 def _descriptors():
@@ -128,6 +130,8 @@ class State:
                 self._put_process_right()
             if risk & RANDOM:
                 reseed()
+            if risk & FIGURES:
+                _close_figures()
             return True
         except BaseException:
             return False
@@ -148,12 +152,13 @@ class State:
         return all(_settle(vars(kind), before, accept) for kind, before in contents)
 
     def _put_process_right(self):
+        zone = os.environ.get("TZ")
         if os.environ != self.environment:
-            zone = os.environ.get("TZ")
             os.environ.clear()
             os.environ.update(self.environment)
-            if zone != self.environment.get("TZ"):
-                self._put_zone_right()
+        # Also a script that has put the variable back may have had the zone read before that.
+        if zone != self.environment.get("TZ") or time.tzname is not self._known(time)["tzname"]:
+            self._put_zone_right()
         os.chdir(self.directory)
         os.umask(self.umask)
         sys.setrecursionlimit(self.recursion_limit)
@@ -170,12 +175,18 @@ class State:
             numpy = sys.modules["numpy"]
             numpy.seterr(**self.numpy_errors[0])
             numpy.seterrcall(self.numpy_errors[1])
+        if "asyncio" in sys.modules:
+            # A loop that was closed, or was made somebody's own, is found by whoever asks for one next.
+            sys.modules["asyncio"].set_event_loop_policy(None)
+
+    def _known(self, module):
+        """What one of the watched modules held."""
+        return self.contents[_WATCHED.index(module)]
 
     def _put_zone_right(self):
         time.tzset()
         # The same zone again, in new objects.
-        known = self.contents[[module for _, module in self.modules].index(time)]
-        known.update((name, getattr(time, name)) for name in ("tzname", "timezone", "altzone", "daylight"))
+        self._known(time).update((name, getattr(time, name)) for name in ("tzname", "timezone", "altzone", "daylight"))
 
 
 def _settle(now, before, accept):
@@ -196,6 +207,12 @@ def _changed(now, before):
     if len(now) == len(before):
         return False
     return any(name not in before and type(value) is not type(os) for name, value in now.items())
+
+
+def _close_figures():
+    pyplots = sys.modules.get("matplotlib._pylab_helpers")
+    if pyplots is not None and pyplots.Gcf.figs:
+        pyplots.Gcf.destroy_all()
 
 
 def reseed():

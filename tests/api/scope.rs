@@ -31,6 +31,45 @@ fn the_usual_names_need_no_import() {
     }
 }
 
+/// In TabPy scripts are a part of one of its modules.
+#[test]
+fn a_script_is_no_main_program() {
+    let server = Server::start().ready();
+    let rows = [
+        ("x = 1\nif __name__ == '__main__':\n    x = 2\nreturn x", "1"),
+        ("return __name__", "\"tabpy.tabpy_server.handlers.evaluation_plane_handler\""),
+        ("class A: pass\nreturn A.__module__ == __name__", "true"),
+        // A class's module is looked up by its name.
+        (
+            "from dataclasses import dataclass\n@dataclass\nclass A:\n    x: 'int'\n    y: 'ClassVar[int]' = 2\nreturn A(1).y",
+            "2",
+        ),
+        ("import typing\nclass A:\n    x: 'int'\nreturn typing.get_type_hints(A)['x'].__name__", "\"int\""),
+        ("import inspect\nclass A: pass\nreturn inspect.getmodule(A).__name__ == __name__", "true"),
+        ("import sys\nreturn hasattr(sys.modules[__name__], '__file__')", "false"),
+        // Archives hold what a script defines, not where to find it.
+        (
+            "import cloudpickle\nclass A:\n    def f(self): return 5\n\
+             kept = cloudpickle.dumps(A())\nreturn cloudpickle.loads(kept).f()",
+            "5",
+        ),
+        (
+            "import cloudpickle\nglobal A, f\nclass A: x = 6\ndef f(): return A.x\n\
+             kept = cloudpickle.dumps(f)\ndel A, f\nreturn cloudpickle.loads(kept)()",
+            "6",
+        ),
+        (
+            "from joblib import Parallel, delayed\ndef f(x): return x * 2\n\
+             return Parallel(n_jobs=1)(delayed(f)(x) for x in [1, 2])",
+            "[2, 4]",
+        ),
+    ];
+    for (script, answer) in rows {
+        let response = server.evaluate(script, json!({}));
+        assert_eq!((response.status, response.text().as_str()), (200, answer), "{script:?}");
+    }
+}
+
 #[test]
 fn an_unknown_name_stays_a_plain_error() {
     let server = Server::start().ready();

@@ -208,3 +208,26 @@ fn a_very_long_message_is_bounded_and_a_bad_one_survived() {
     );
     server.still_works();
 }
+
+/// Generated calculations are long: as long as TabPy takes them, and an error where they are longer.
+#[test]
+fn long_chains_are_compiled() {
+    let server = Server::start().ready();
+    let sum = |terms: usize| format!("return 0{}", " + 1".repeat(terms));
+    let choice = |branches: usize| {
+        let branches: String = (0..branches).map(|n| format!("elif _arg1 == {n}: return {n}\n")).collect();
+        format!("if _arg1 is None: return None\n{branches}")
+    };
+    let replaced = |times: usize| format!("return _arg1{}", ".replace('a', 'b')".repeat(times));
+    assert_eq!(server.value(&sum(2900)), "2900");
+    server.evaluate(&choice(1000), json!({"_arg1": 999})).is(200, "999");
+    server.evaluate(&replaced(1400), json!({"_arg1": "a"})).is(200, "\"b\"");
+    let limit = "import sys\nreturn sys.getrecursionlimit()";
+    assert_eq!(server.value(limit), "1000");
+    for script in
+        [sum(100_000), choice(50_000), replaced(100_000), format!("return {}1", "-".repeat(100_000))]
+    {
+        server.evaluate(&script, json!({"_arg1": 1})).info(500, "Error processing script");
+        assert_eq!(server.value(limit), "1000");
+    }
+}

@@ -24,6 +24,7 @@ fn a_source_is_called_by_name_and_by_position() {
         worker.evaluate(1, "return tabpy.query('add', x=2, y=_arg1)['response']", json!({"_arg1": 4})).text(),
         "6"
     );
+    assert_eq!(worker.evaluate(1, "return tabpy.query('add', 2, y=5)['response']", json!({})).text(), "7");
 }
 
 #[test]
@@ -251,6 +252,54 @@ fn scripts_and_functions_share_nothing() {
     let circle = "x = []\nx.append(x)\nreturn tabpy.query('types', x)['response']";
     let circle = worker.evaluate(3, circle, json!({})).text();
     assert!(circle.contains("ValueError : Circular reference detected"), "{circle}");
+}
+
+/// Made where `tabpy` is a name like any other: in a notebook, or in text that a script of TabPy's ran.
+#[test]
+fn an_archive_finds_tabpy_by_name() {
+    let mut catalogue = Catalogue::new();
+    catalogue.source("add", "add", ADD);
+    let made = "def function(n): return tabpy.query('add', n)['response']";
+    catalogue.archive("notebook", made);
+    let module = "tabpy.tabpy_server.handlers.evaluation_plane_handler";
+    catalogue.archive("script", &format!("__name__ = '{module}'\n{made}"));
+    let mut worker = Worker::start(&catalogue);
+    for name in ["notebook", "script"] {
+        assert_eq!(worker.query(1, name, json!([1])).response(), 2, "{name}");
+    }
+}
+
+/// As Python's own `json` carries them, which TabPy uses here: numbers that JSON lacks, keys that are no texts, and
+/// all kinds of dicts, lists and tuples.
+#[test]
+fn what_a_script_passes_to_a_function_comes_as_json_would_carry_it() {
+    let mut catalogue = Catalogue::new();
+    catalogue.source("told", "told", "def told(x): return repr(x)");
+    let mut worker = Worker::start(&catalogue);
+    let prepared = "import enum, numpy as np\nfrom collections import Counter, OrderedDict, defaultdict, namedtuple\nnan = float('nan')\n\
+                    class F(float): pass\nclass L(list): pass\nclass I(enum.IntEnum): A = 5\n\
+                    P = namedtuple('P', 'x y')\nd = defaultdict(list)\nd['a'].append(nan)\n";
+    for (value, told) in [
+        ("{1: nan, 2: [float('inf')]}", "{'1': nan, '2': [inf]}"),
+        ("{True: nan, None: 1, 1.5: 2, I.A: 3}", "{'true': nan, 'null': 1, '1.5': 2, '5': 3}"),
+        (
+            "{nan: 1, float('inf'): 2, -float('inf'): 3, 10 ** 20: 4}",
+            "{'NaN': 1, 'Infinity': 2, '-Infinity': 3, '100000000000000000000': 4}",
+        ),
+        ("{1: 'a', '1': 'b'}", "{'1': 'b'}"),
+        ("d", "{'a': [nan]}"),
+        ("OrderedDict(b=nan, a=1)", "{'b': nan, 'a': 1}"),
+        ("Counter('aab')", "{'a': 2, 'b': 1}"),
+        ("P(1, P(nan, [P(2, 3)]))", "[1, [nan, [[2, 3]]]]"),
+        ("L([F('nan'), F(1.5), np.float32('nan'), np.float64('inf'), I.A])", "[nan, 1.5, nan, inf, 5]"),
+        ("{np.int64(1): nan, (np.float32(0.5)): 1}", "{'1': nan, '0.5': 1}"),
+    ] {
+        let script = format!("{prepared}return tabpy.query('told', {value})['response']");
+        assert_eq!(worker.evaluate(1, &script, json!({})).json(), told, "{value}");
+    }
+    let refused = format!("{prepared}return tabpy.query('told', {{(1, 2): nan}})");
+    let refused = worker.evaluate(1, &refused, json!({})).text();
+    assert!(refused.contains("keys must be str, int, float, bool or None, not tuple"), "{refused}");
 }
 
 #[test]

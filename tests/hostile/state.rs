@@ -158,6 +158,17 @@ pub const MODULES: &[Mess] = &[
     ),
     ("re", "import re\nre.compile = re.match = None", "import re\nreturn bool(re.match('a', 'a'))"),
     (
+        "the first day of the week",
+        "import calendar\ncalendar.setfirstweekday(6)",
+        "import calendar\nreturn calendar.firstweekday()",
+    ),
+    (
+        "the first day of the week by itself",
+        "from calendar import setfirstweekday\nsetfirstweekday(6)",
+        "import calendar\nreturn calendar.firstweekday()",
+    ),
+    ("pandas.set_eng_float_format", "pd.set_eng_float_format(accuracy=1)", "return str(pd.Series([1234.5]))"),
+    (
         "typing of enums and decimals",
         "import decimal, enum, uuid\ndecimal.Decimal = enum.Enum = uuid.UUID = None",
         "import decimal\nreturn decimal.Decimal('1.10')",
@@ -282,6 +293,16 @@ pub const INTERPRETER: &[Mess] = &[
         "gc.set_threshold",
         "import gc\ngc.set_threshold(1, 1, 1)\ngc.set_debug(gc.DEBUG_SAVEALL)",
         "import gc\nreturn [gc.get_threshold(), gc.get_debug()]",
+    ),
+    (
+        "a time zone that is put back unread",
+        "import os, time\nos.environ['TZ'] = 'XYZ-9'\ntime.tzset()\ndel os.environ['TZ']",
+        "import time\nreturn [time.tzname, time.timezone, time.localtime(0).tm_hour]",
+    ),
+    (
+        "a closed event loop",
+        "import asyncio\nasyncio.set_event_loop(asyncio.new_event_loop())\nasyncio.get_event_loop().close()",
+        "import asyncio\ntry: return asyncio.get_event_loop().is_closed()\nexcept RuntimeError: return 'none'",
     ),
     (
         "gc.freeze",
@@ -512,6 +533,45 @@ fn the_interpreters_settings() {
 #[test]
 fn the_processs_settings() {
     unchanged(PROCESS);
+}
+
+/// pyplot draws on the figure that was made last.
+#[test]
+fn figures_that_are_left_open() {
+    let arena = Arena::start(ONE, |builder| builder);
+    let pyplot = "import os, sys\nos.mkdir('matplotlib')\nsys.path.insert(0, os.getcwd())\n\
+        open('matplotlib/__init__.py', 'w').close()\n\
+        with open('matplotlib/_pylab_helpers.py', 'w') as file: file.write('''\n\
+class Gcf:\n    figs = {}\n    @classmethod\n    def destroy_all(cls): cls.figs.clear()\n''')\n\
+        with open('matplotlib/pyplot.py', 'w') as file: file.write('''\n\
+from ._pylab_helpers import Gcf\ndef plot(): Gcf.figs[1] = 1\n''')\n";
+    let figures = "from matplotlib import pyplot\nfrom matplotlib._pylab_helpers import Gcf\n";
+    let made = format!("{pyplot}{figures}pyplot.plot()\nreturn [os.getpid(), len(Gcf.figs)]");
+    let made = arena.evaluate(&made, json!({})).json();
+    // The worker is the same, and so is the module, which is nowhere to be imported from.
+    let left =
+        arena.evaluate(&format!("import os\n{figures}return [os.getpid(), len(Gcf.figs)]"), json!({})).json();
+    assert_eq!((made[1].as_u64(), &left), (Some(1), &json!([made[0], 0])));
+}
+
+/// What is named like a setter belongs to the script's own objects more often than not.
+#[test]
+fn setters_of_own_objects_keep_their_worker() {
+    let arena = Arena::start(ONE, |builder| builder);
+    let process = "import os\nreturn os.getpid()";
+    let before = arena.value(process);
+    for script in [
+        "return len(pd.DataFrame({'a': [1]}).set_index('a'))",
+        "df = pd.DataFrame({'a': [1]})\ndf = df.set_index('a')\nreturn len(df)",
+        "import calendar\nc = calendar.Calendar()\nc.setfirstweekday(6)\nreturn c.firstweekday",
+        "import threading\ne = threading.Event()\ne.set()\nreturn e.is_set()",
+        "import random\nstate = random.getstate()\nimport numpy\nnumpy.random.set_state(numpy.random.get_state())\nreturn 1",
+        "import asyncio\nloop = asyncio.new_event_loop()\nasyncio.set_event_loop(loop)\nloop.close()\nreturn 1",
+        "def set_x(d): d['x'] = 1\nd = {}\nset_x(d)\nreturn [d, list(set([1]))]",
+    ] {
+        assert_eq!(arena.evaluate(script, json!({})).status, 200, "{script}");
+        assert_eq!(arena.value(process), before, "{script}");
+    }
 }
 
 /// Many scripts that poison their process one after the other cost nobody else anything.

@@ -1,10 +1,10 @@
 //! A value as it would come out of JSON, made without the detour where that is the same: what cannot be
-//! changed is shared, lists and dicts are new. Unlike in an answer, NaN stays NaN, since Python's own
-//! `json` carries it and the one who gets it is a Python function.
+//! changed is shared, lists and dicts are new. Unlike in an answer, NaN stays NaN and a namedtuple is a list, as
+//! Python's own `json` has it: the one who gets it is a Python function.
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyMapping, PyString, PyTuple};
 
 use super::write::Known;
 use super::{WriteError, parse, write};
@@ -31,26 +31,27 @@ fn copy_at<'py>(
     if unchangeable {
         return Ok(value.clone());
     }
+    if let Ok(float) = value.cast::<PyFloat>() {
+        return Ok(PyFloat::new(py, float.value()).into_any());
+    }
     if depth == MAX_DEPTH {
         return detour(value, limit);
     }
     let item = |item: &Bound<'py, PyAny>| copy_at(item, limit, depth + 1);
-    if let Ok(list) = value.cast_exact::<PyList>() {
+    if let Ok(list) = value.cast::<PyList>() {
         let copies = list.iter().map(|one| item(&one)).collect::<Result<Vec<_>, _>>()?;
         return Ok(PyList::new(py, copies)?.into_any());
     }
-    if let Ok(tuple) = value.cast_exact::<PyTuple>() {
+    if let Ok(tuple) = value.cast::<PyTuple>() {
         let copies = tuple.iter().map(|one| item(&one)).collect::<Result<Vec<_>, _>>()?;
         return Ok(PyList::new(py, copies)?.into_any());
     }
-    if let Ok(dict) = value.cast_exact::<PyDict>() {
-        if dict.iter().any(|(key, _)| !key.is_exact_instance_of::<PyString>()) {
-            return detour(value, limit);
-        }
+    if let Ok(dict) = value.cast::<PyDict>() {
         let copied = PyDict::new(py);
         // Copying may run a value's own code, which may change the dict: not while it is walked.
-        for (key, one) in dict.iter().collect::<Vec<_>>() {
-            copied.set_item(key, item(&one)?)?;
+        for pair in dict.as_any().cast::<PyMapping>().map_err(PyErr::from)?.items()? {
+            let (key, one) = pair.extract::<(Bound<'py, PyAny>, Bound<'py, PyAny>)>()?;
+            copied.set_item(text_of_key(&key, limit)?, item(&one)?)?;
         }
         return Ok(copied.into_any());
     }
@@ -59,6 +60,32 @@ fn copy_at<'py>(
         Some(list) => item(&list),
         None => detour(value, limit),
     }
+}
+
+/// A key as JSON has it.
+fn text_of_key<'py>(key: &Bound<'py, PyAny>, limit: usize) -> Result<Bound<'py, PyAny>, WriteError> {
+    let py = key.py();
+    if key.is_exact_instance_of::<PyString>() {
+        return Ok(key.clone());
+    }
+    if key.is_exact_instance_of::<PyInt>() {
+        return Ok(key.str()?.into_any());
+    }
+    if let Ok(float) = key.cast::<PyFloat>() {
+        let word = match float.value() {
+            f64::INFINITY => Some("Infinity"),
+            f64::NEG_INFINITY => Some("-Infinity"),
+            value => value.is_nan().then_some("NaN"),
+        };
+        if let Some(word) = word {
+            return Ok(PyString::new(py, word).into_any());
+        }
+    }
+    // The writer knows the others.
+    let alone = PyDict::new(py);
+    alone.set_item(key, py.None())?;
+    let written = detour(&alone, limit)?;
+    Ok(written.cast::<PyDict>().map_err(PyErr::from)?.keys().get_item(0)?)
 }
 
 fn detour<'py>(value: &Bound<'py, PyAny>, limit: usize) -> Result<Bound<'py, PyAny>, WriteError> {

@@ -202,6 +202,9 @@ fn hexadecimal(digits: &[u8; 4]) -> Result<u32, Unfit> {
 
 #[inline]
 fn new_ascii(text: &[u8]) -> Owned {
+    if let [character] = *text {
+        return single(character);
+    }
     // SAFETY: a new str of `text.len()` ASCII characters has room for as many bytes, and the
     // caller has looked through `text`: every byte is below 0x80. The empty str is CPython's own
     // shared one, into which nothing is copied.
@@ -254,9 +257,22 @@ fn new_from_characters(characters: &[u32]) -> Owned {
     fill(characters.len(), bits.min(0x0010_ffff), characters.iter().copied())
 }
 
+/// A text of one character. CPython has one object for each of those, wherever it comes from, and scripts compare them
+/// by `is`.
+fn single(character: u8) -> Owned {
+    // SAFETY: it takes a number, and the result is a new reference or null.
+    unsafe { ffi::PyUnicode_FromOrdinal(character.into()) }
+}
+
 /// A str of exactly `length` characters whose kind holds `highest`.
 #[inline]
-fn fill(length: usize, highest: u32, characters: impl Iterator<Item = u32>) -> Owned {
+fn fill(length: usize, highest: u32, mut characters: impl Iterator<Item = u32>) -> Owned {
+    if length == 1
+        && highest <= 0xff
+        && let Some(character) = characters.next()
+    {
+        return single(character as u8);
+    }
     // SAFETY: a new str of `length` characters has room for `length` units of its kind, which
     // CPython chose by `highest`; `take` keeps the writes inside. The callers pass as many
     // characters as they counted, so no unit stays unset.

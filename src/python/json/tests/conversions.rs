@@ -175,6 +175,11 @@ fn numpy_scalars() {
         ("numpy.void(b'ab')", r#""ab""#),
         ("numpy.array([(1, 2.5)], 'i4,f8')[0]", "[1, 2.5]"),
         ("numpy.complex64(1j)", "TypeError: Object of type complex64 is not JSON serializable"),
+        ("numpy.clongdouble(1j)", "TypeError: Object of type clongdouble is not JSON serializable"),
+        (
+            "numpy.array([1j], 'clongdouble')",
+            "TypeError: Object of type clongdouble is not JSON serializable",
+        ),
         (
             "{numpy.int64(5): numpy.int8(1), numpy.bool_(True): 2, numpy.float32(0.5): 3}",
             r#"{"5": 1, "true": 2, "0.5": 3}"#,

@@ -14,6 +14,26 @@ fn compare(input: &[u8]) {
     });
 }
 
+/// Scripts compare them by `is`, as in `g is 'F'`.
+#[test]
+fn a_text_of_one_character_is_pythons_own_object() {
+    for text in [r#""F""#, r#""\u0046""#, "\"\u{e9}\"", r#""\u00e9""#, r#""\n""#, r#""\/""#, r#""\u0000""#] {
+        with_python(|py| {
+            let parsed = crate::python::json::parse(py, text.as_bytes()).unwrap();
+            let own = py.import("builtins").unwrap();
+            let number = own.call_method1("ord", (&parsed,)).unwrap();
+            assert!(parsed.is(&own.call_method1("chr", (number,)).unwrap()), "{text}");
+        });
+    }
+    // And in a document that is large enough for texts to be remembered.
+    with_python(|py| {
+        let text = format!(r#"["{}", {{"F": "F"}}]"#, "x".repeat(70_000));
+        let parsed = crate::python::json::parse(py, text.as_bytes()).unwrap();
+        let code = c"lambda parsed: [k is chr(70) and v is chr(70) for k, v in parsed[1].items()] == [True]";
+        assert!(py.eval(code, None, None).unwrap().call1((parsed,)).unwrap().is_truthy().unwrap());
+    });
+}
+
 #[test]
 fn what_is_special_is_as_python_has_it() {
     let documents: &[&str] = &[

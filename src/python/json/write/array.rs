@@ -58,14 +58,13 @@ impl<'py> Writer<'_, 'py> {
             let written = self.apart(|writer| writer.array(&array))?;
             return Ok(crate::python::json::parse(py, &written)?);
         }
+        if known.complex.has(value) {
+            return Err(not_serializable(value)?.into());
+        }
         let plain = value.call_method0(intern!(py, "item"))?;
         // A long double is its own item.
         if self.known().scalar.has(&plain) {
             return Ok(plain.call_method0(intern!(py, "__float__"))?);
-        }
-        // SAFETY: `plain` is alive.
-        if unsafe { ffi::PyComplex_Check(plain.as_ptr()) } != 0 {
-            return Err(not_serializable(value)?.into());
         }
         Ok(plain)
     }

@@ -76,6 +76,8 @@ known! {
     ndarray: "numpy" "ndarray";
     scalar: "numpy" "generic";
     float64: "numpy" "float64";
+    floating: "numpy" "floating";
+    complex: "numpy" "complexfloating";
     datetime64: "numpy" "datetime64";
     timedelta64: "numpy" "timedelta64";
     dtype: "numpy" "dtype";
@@ -102,9 +104,9 @@ impl Known<'_> {
         self.frame.has(value)
     }
 
-    /// Whether the value is numpy's own float, which is one of Python's as well.
+    /// Whether the value is a float of numpy's.
     pub(crate) fn is_float(&self, value: &Bound<'_, PyAny>) -> bool {
-        self.float64.is(value)
+        self.floating.has(value)
     }
 
     /// Whether the value is a column, or a table, of numpy or pandas.
