@@ -24,7 +24,7 @@ SCRIPT = "<script>"
 # The module whose part scripts were in TabPy: what they keep for `__name__ == "__main__"` is not meant to run here.
 # It has no file and nothing in it, but dataclasses, for one, look up a class's module by its name.
 SCRIPT_MODULE = "tabpy.tabpy_server.handlers.evaluation_plane_handler"
-sys.modules[SCRIPT_MODULE] = types.ModuleType(SCRIPT_MODULE)
+sys.modules.setdefault(SCRIPT_MODULE, types.ModuleType(SCRIPT_MODULE))
 
 # TabPy's module imports these, so scripts in the field use them without an import of their own.
 # Prep's wrapper relies on `pd`.

@@ -134,7 +134,8 @@ for line in open('/proc/self/maps'):
 def answer(id, body):
     # Fits, not the last, pure.
     os.write(64, struct.pack('<4sIQQII4B4x', b'PRpt', 200, id, len(body), 1, 1, 1, 0, 1, 0) + body)
-answer(ids[-1], b'0')
+# What else looks like a header is there once.
+answer(max(ids, key=ids.count), b'0')
 for _ in range(20):
     select.select([64], [], [])
     came = os.read(64, 65536)
