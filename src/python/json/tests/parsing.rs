@@ -22,7 +22,7 @@ fn a_text_of_one_character_is_pythons_own_object() {
             let parsed = crate::python::json::parse(py, text.as_bytes()).unwrap();
             let own = py.import("builtins").unwrap();
             let number = own.call_method1("ord", (&parsed,)).unwrap();
-            assert!(parsed.is(&own.call_method1("chr", (number,)).unwrap()), "{text}");
+            assert!(parsed.is(own.call_method1("chr", (number,)).unwrap()), "{text}");
         });
     }
     // And in a document that is large enough for texts to be remembered.
