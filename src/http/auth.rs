@@ -4,7 +4,7 @@
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::{Method, header};
+use actix_web::http::{ConnectionType, Method, header};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpResponse, web};
 
@@ -38,6 +38,7 @@ async fn pass<B: MessageBody>(
     {
         record.caller = Some(caller);
     }
+    let proposes = request.head().upgrade();
     let by_https = edge::scheme(request.headers(), &service) == Scheme::Https;
     let mut admitted = match refuse(&request, &service).await {
         Some(response) => request.into_response(response).map_into_right_body(),
@@ -48,6 +49,10 @@ async fn pass<B: MessageBody>(
             .inspect_err(|_| tracing::info!("the request could not be answered"))?
             .map_into_left_body(),
     };
+    if proposes {
+        // No other protocol is spoken here; and behind such a request nothing else is understood as this one.
+        admitted.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     if by_https {
         admitted.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, edge::ONLY_HTTPS);
     }

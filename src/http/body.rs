@@ -6,10 +6,10 @@ use std::io::Read as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_web::HttpRequest;
 use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use actix_web::web::{Data, Payload};
+use actix_web::{HttpMessage as _, HttpRequest};
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
@@ -68,7 +68,12 @@ pub(super) async fn read(
         }
     };
     let early = early.filter(|_| !inflated);
-    let body = gather(&mut payload, limit, announced, &service.bodies, early).await?;
+    let body = if request.head().upgrade() && !request.chunked().unwrap_or(false) {
+        let mut body = Box::pin(cut(payload, announced.unwrap_or(0)));
+        Box::pin(gather(&mut body, limit, announced, &service.bodies, None)).await?
+    } else {
+        gather(&mut payload, limit, announced, &service.bodies, early).await?
+    };
     if !inflated {
         return Ok(body);
     }
@@ -76,6 +81,22 @@ pub(super) async fn read(
     // A small body may inflate to the limit, which would keep other requests of the thread waiting.
     let inflated = tokio::task::spawn_blocking(move || inflate(&body, limit, share)).await;
     inflated.unwrap_or_else(|_| Err(broken_gzip("it could not be inflated")))
+}
+
+/// So many bytes. Behind a body with which a client proposes another protocol comes that protocol, or nothing, but
+/// no end.
+fn cut(payload: Payload, length: usize) -> impl Stream<Item = Result<Bytes, PayloadError>> {
+    futures_util::stream::unfold((payload, length), |(mut payload, left)| async move {
+        if left == 0 {
+            return None;
+        }
+        let part = payload.next().await?.map(|mut bytes| {
+            bytes.truncate(left);
+            bytes
+        });
+        let read = part.as_ref().map_or(0, Bytes::len);
+        Some((part, (payload, left - read)))
+    })
 }
 
 /// How long a gzip says that it is inflated, in its last bytes; which need not be true.

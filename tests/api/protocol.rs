@@ -364,6 +364,30 @@ fn an_answer_is_compressed_only_for_whoever_asks() {
     assert_eq!(server.get("/info").json()["versions"]["v1"]["features"]["gzip_enabled"], Value::Bool(false));
 }
 
+/// As a proxy sends it whose operator has copied two lines for WebSockets.
+#[test]
+fn who_proposes_another_protocol_is_answered_in_this_one() {
+    let server = Server::start().ready();
+    let evaluate = Request::evaluate("return _arg1", &json!({"_arg1": [1]}));
+    for (connection, protocol) in
+        [("upgrade", None), ("Upgrade", Some("websocket")), ("upgrade", Some("h2c"))]
+    {
+        let proposing = |request: Request| match protocol {
+            Some(protocol) => request.header("Connection", connection).header("Upgrade", protocol),
+            None => request.header("Connection", connection),
+        };
+        let answer = server.send(&proposing(evaluate.clone()));
+        assert_eq!((answer.status, answer.text().as_str()), (200, "[1]"), "{protocol:?}");
+        assert_eq!(answer.header("Connection"), Some("close"), "{protocol:?}");
+        let answer = server.send(&proposing(Request::get("/info")));
+        assert_eq!((answer.status, answer.header("Connection")), (200, Some("close")), "{protocol:?}");
+        let mut connection = server.connect();
+        let bytes = proposing(evaluate.clone()).chunked(connection.host(), 3);
+        connection.write(&bytes).unwrap();
+        connection.read().unwrap().is(200, "[1]");
+    }
+}
+
 fn inflate(bytes: &[u8]) -> Vec<u8> {
     let mut decoder = flate2::write::GzDecoder::new(Vec::new());
     decoder.write_all(bytes).unwrap();
