@@ -42,8 +42,7 @@ impl Given {
     }
 
     pub(crate) fn secret(&self, name: &str) -> Option<Secret> {
-        // Files end in a line break, and so do values that were pasted from them.
-        self.text(name).map(|value| Secret::new(value.trim_end_matches(['\r', '\n']).to_owned()))
+        self.text(name).map(Secret::of_line)
     }
 
     /// The secret, else what is typed after `words`, unseen.

@@ -117,7 +117,5 @@ fn user(sources: &Sources, raw: &Raw) -> anyhow::Result<Option<EnvironmentUser>>
     let name = UserName::new(name).map_err(|why| {
         anyhow!("TABPY_USERNAME (from {}) cannot be used: {why}", sources.origin("TABPY_USERNAME"))
     })?;
-    // Files end in a line break, and so do secrets that were made from them.
-    let password = password.trim_end_matches(['\r', '\n']).to_owned();
-    Ok(Some(EnvironmentUser { name, password: Secret::new(password) }))
+    Ok(Some(EnvironmentUser { name, password: Secret::of_line(password) }))
 }

@@ -112,6 +112,11 @@ impl Secret {
         Self(text)
     }
 
+    /// Files end in a line break, and so do values that were made from them.
+    pub fn of_line(text: &str) -> Self {
+        Self(text.trim_end_matches(['\r', '\n']).to_owned())
+    }
+
     pub fn reveal(&self) -> &str {
         &self.0
     }

@@ -24,7 +24,11 @@ pub(super) static DIGEST: LazyLock<String> = LazyLock::new(|| {
 
 /// Whether there is one below this path. Other names are the operator's.
 pub(super) fn is_one(path: &str) -> bool {
-    path.strip_prefix("/assets/").is_some_and(|name| ALL.iter().any(|(known, _, _)| *known == name))
+    path.strip_prefix("/assets/").is_some_and(|name| find(name).is_some())
+}
+
+fn find(name: &str) -> Option<&'static (&'static str, &'static str, &'static [u8])> {
+    ALL.iter().find(|(known, _, _)| *known == name)
 }
 
 /// The routes of all of them.
@@ -33,8 +37,7 @@ pub(super) fn paths() -> impl Iterator<Item = String> {
 }
 
 pub(super) async fn asset(request: HttpRequest) -> HttpResponse {
-    let name = request.path().rsplit('/').next();
-    let Some((_, kind, contents)) = ALL.iter().find(|(known, _, _)| Some(*known) == name) else {
+    let Some((_, kind, contents)) = request.path().rsplit('/').next().and_then(find) else {
         return answer::not_found(request).await;
     };
     // Another version of the server has another address for it.
