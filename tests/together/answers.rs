@@ -4,7 +4,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::crowd::{ADD, asks, sent, teach, together, workers};
+use crate::crowd::{ADD, asks, sent, teach, together, without_addresses, workers};
 use crate::support::{Request, Response, Server};
 
 /// Light scripts with what each makes of its data: values, errors, and answers that are none.
@@ -63,19 +63,15 @@ fn each_gets_what_it_gets_alone() {
             (0..acts.len()).map(|place| (place * (2 * turn + 3) + turn) % acts.len()).collect();
         let requests: Vec<Request> = order.iter().map(|place| acts[*place].clone()).collect();
         for (place, answer) in order.iter().zip(together(&server, &requests)) {
+            let ((status, text), (status_alone, text_alone)) = (shown(&answer), &alone[*place]);
             assert_eq!(
-                without_address(&shown(&answer)),
-                without_address(&alone[*place]),
+                (status, without_addresses(&text)),
+                (*status_alone, without_addresses(text_alone)),
                 "{:?}",
                 acts[*place]
             );
         }
     }
-}
-
-fn without_address((status, text): &(u16, String)) -> (u16, String) {
-    let end = text.find(" at 0x").unwrap_or(text.len());
-    (*status, text[..end].to_owned())
 }
 
 #[test]
