@@ -3,7 +3,15 @@
 //! client as it is.
 //! No I/O, no async and no Python here; a number that does not fit is an error, never a panic.
 
-use std::path::PathBuf;
+mod confinement;
+mod fork;
+mod hello;
+mod setup;
+
+pub use self::confinement::Confinement;
+pub use self::fork::{Fork, LONGEST_MESSAGE, Report};
+pub use self::hello::Hello;
+pub use self::setup::Setup;
 
 /// Raised whenever the layout below changes: front and worker must agree.
 pub const PROTOCOL: u32 = 7;
@@ -91,94 +99,6 @@ pub struct Reply {
     /// No reply yet: a part of an answer that is still being written. It counts if the reply's status is 200.
     pub more: bool,
     pub body_length: u64,
-}
-
-/// The first thing that a worker hears.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Setup {
-    pub protocol: u32,
-    /// The Python executable whose packages scripts see.
-    pub python: String,
-    /// Modules that are imported before the first request.
-    pub preload: Vec<String>,
-    /// Modules that each worker imports for itself, because they leave threads behind that a copy
-    /// of the process would lack.
-    pub import_in_worker: Vec<String>,
-    /// An answer longer than this is refused.
-    pub max_response_bytes: usize,
-    /// What a script may use of memory, and write to one file.
-    pub worker_memory_bytes: u64,
-    pub script_disk_bytes: u64,
-    pub confinement: Confinement,
-    /// The folder for temporary files of the process that reads this.
-    pub folder: PathBuf,
-    /// Where deployed functions are; see [`crate::catalogue`].
-    pub catalogue: PathBuf,
-}
-
-impl Setup {
-    /// How much empty memory a worker keeps for its next large request: little of what a script may use.
-    pub fn kept_bytes(&self) -> usize {
-        const MOST: u64 = 128 << 20;
-        (self.worker_memory_bytes / 8).min(MOST) as usize
-    }
-}
-
-/// What scripts are kept from; by default nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Confinement {
-    /// Without it nothing below counts.
-    pub on: bool,
-    /// Paths that scripts may read, beside what every script needs.
-    pub read: Vec<PathBuf>,
-    /// Paths that they may write.
-    pub write: Vec<PathBuf>,
-    /// Whether they reach the network.
-    pub network: bool,
-    /// Paths that stay closed even where a folder above them is open.
-    pub hidden: Vec<PathBuf>,
-    /// The server's process, which no script may touch.
-    pub server: u32,
-}
-
-/// What the fork server is asked, beside the descriptors that come with it: the worker's wire, where it prints, and
-/// the memory for large bodies if there is such.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Fork {
-    pub number: u64,
-    /// The worker's folder for temporary files.
-    pub folder: PathBuf,
-}
-
-/// What the fork server says.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Report {
-    /// It is ready to fork. Modules that left threads behind are named; the copies would lack those.
-    Ready { hello: Hello, threaded: Vec<String> },
-    /// It cannot work, and ends.
-    Failed { reason: String },
-    /// A worker was born; its pidfd comes with this.
-    Born { number: u64, pid: i32 },
-    /// A worker could not be made.
-    NotBorn { number: u64, reason: String },
-    /// A worker ended, in this way.
-    Ended { number: u64, code: Option<i32>, signal: Option<i32> },
-}
-
-/// The longest message to or from the fork server.
-pub const LONGEST_MESSAGE: usize = 64 << 10;
-
-/// The first thing that a worker says, as the body of its first reply.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Hello {
-    pub protocol: u32,
-    pub python_version: String,
-    /// Sentences for the log: a module that is missing, and the like.
-    pub warnings: Vec<String>,
-    /// What scripts are kept from here, in words for the log; empty from the fork server.
-    pub confinement: String,
-    /// Whether it can read bodies in the memory that it was born with.
-    pub reads_memory: bool,
 }
 
 /// A header that this side does not understand; the connection is of no use after it.
@@ -345,75 +265,4 @@ fn number64(header: &[u8; HEADER], at: usize) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn requests() -> impl Strategy<Value = Request> {
-        any::<(u64, u32, u64, u64, u32, [bool; 3])>().prop_map(
-            |(id, name_length, body_length, generation, version, flags)| Request {
-                name_length,
-                generation,
-                version,
-                stay_awake: flags[0],
-                only_if_pure: flags[1],
-                write_beside: flags[2],
-                ..Request::plain(Task::Query, id, body_length)
-            },
-        )
-    }
-
-    fn in_memory() -> impl Strategy<Value = Request> {
-        any::<(u64, u64, u64, bool)>().prop_map(|(id, generation, body_length, stay_awake)| Request {
-            generation,
-            stay_awake,
-            in_memory: true,
-            ..Request::plain(Task::Evaluate, id, body_length)
-        })
-    }
-
-    fn replies() -> impl Strategy<Value = Reply> {
-        (200u16..600, any::<(u64, u32, u32, u64, [bool; 5])>()).prop_map(
-            |(status, (id, rows_in, rows_out, body_length, [fits, last, pure, impure, more]))| Reply {
-                id,
-                status,
-                rows_in,
-                rows_out,
-                fits,
-                last,
-                pure,
-                impure,
-                more,
-                body_length,
-            },
-        )
-    }
-
-    proptest! {
-        #[test]
-        fn a_header_comes_back_as_it_went(request in requests(), fed in in_memory(), reply in replies()) {
-            prop_assert_eq!(Request::decode(&request.encode()), Ok(request));
-            prop_assert_eq!(Request::decode(&fed.encode()), Ok(fed));
-            for wrong in [
-                Request { task: Task::Query, ..fed },
-                Request { name_length: 1, ..fed },
-                Request { only_if_pure: true, ..fed },
-            ] {
-                prop_assert_eq!(Request::decode(&wrong.encode()), Err(BrokenWire));
-            }
-            prop_assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
-        }
-
-        #[test]
-        fn any_other_bytes_are_an_error_and_never_a_panic(bytes: [u8; HEADER]) {
-            let _ = Request::decode(&bytes);
-            let _ = Reply::decode(&bytes);
-        }
-    }
-
-    #[test]
-    fn a_request_is_not_taken_for_a_reply() {
-        let request = Request::plain(Task::Setup, 1, 2);
-        assert_eq!(Reply::decode(&request.encode()), Err(BrokenWire));
-    }
-}
+mod tests;
