@@ -26,6 +26,7 @@ mod trouble;
 mod waiter;
 mod waiting;
 mod warden;
+mod worker;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};

@@ -14,10 +14,10 @@ use tokio::time::timeout;
 
 use super::exchange::Lost;
 use super::lease::Lease;
-use super::process::Worker;
 use super::reply::{FIRST_READ, length};
 use super::shared::Shared;
 use super::waiter::{Turn, Waiter};
+use super::worker::Worker;
 use super::{Answer, Begun, Body, Limits};
 use crate::metrics::METRICS;
 use crate::wire::{self, Reply, Request};

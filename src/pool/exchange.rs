@@ -12,9 +12,9 @@ use super::channel::Wire;
 use super::feed::Coming;
 use super::lease::Spare;
 use super::output::Printed;
-use super::process::Worker;
 use super::reply::{Done, Source};
 use super::sending::Sending;
+use super::worker::Worker;
 use super::{Job, Limits};
 use crate::wire::{Request, Task};
 

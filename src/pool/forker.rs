@@ -15,8 +15,9 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::Start;
-use super::process::{Forked, HELLO_TIMEOUT, Unborn, Worker};
+use super::process::Forked;
 use super::tree;
+use super::worker::{HELLO_TIMEOUT, Unborn, Worker};
 use crate::control::{receive, send};
 use crate::orphans::Own;
 use crate::wire::{Fork, Hello, LONGEST_MESSAGE, Report, Setup};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::exchange::Lost;
 use super::feed::Coming;
-use super::process::Worker;
 use super::reply::Done;
 use super::starter::Order;
+use super::worker::Worker;
 use super::{Job, Shared};
 use crate::metrics::Ended;
 use crate::wire::{Request, Task};

@@ -8,10 +8,10 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::lease::Lease;
-use super::process::Worker;
 use super::waiter::{Turn, Waiter};
 use super::waiting::Waiting;
 use super::warden::Warden;
+use super::worker::Worker;
 use super::{Start, Trouble, batch, starter};
 use crate::metrics::{Ended, METRICS};
 

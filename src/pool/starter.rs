@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::forker::Forker;
-use super::process::Worker;
 use super::room::Room;
+use super::worker::Worker;
 use super::{Shared, State};
 use crate::memory;
 use crate::metrics::Ended;

@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 
 use super::exchange::Lost;
 use super::lease::Spare;
-use super::process::Worker;
 use super::reply::Done;
+use super::worker::Worker;
 use super::{Job, Pool, of_function, starter};
 use crate::catalogue::{NotLoaded, Trial, Tried};
 use crate::wire::Task;
