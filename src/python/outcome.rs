@@ -1,4 +1,4 @@
-//! What a request came to, and what it has left behind.
+//! What a request came to, as far as that is known when the reply goes.
 
 /// What a request came to.
 pub struct Outcome {
@@ -15,17 +15,6 @@ pub struct Outcome {
     pub pure: bool,
     /// It was not run, since it is not pure and was to run only if it is; or another one has run here.
     pub declined: bool,
-}
-
-/// What a request has left of the process for the next one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Aftermath {
-    /// All is as it was.
-    Untouched,
-    /// What was changed is as it was again, but for files.
-    PutRight,
-    /// No other script should meet the process.
-    Spoilt,
 }
 
 impl Outcome {
