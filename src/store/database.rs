@@ -1,23 +1,26 @@
-//! The rows: every statement there is, the same for both engines. A change is one transaction that
-//! begins by raising the generation, which makes changes take turns; so a function is there as a whole,
-//! in its old version or in its new one, whatever happens meanwhile.
+//! The rows: every statement there is stands here or in the files below, the same for both engines. Here
+//! are the connections, what is read, and how long anything may take.
+
+mod change;
+mod row;
+mod tables;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::Row as _;
+use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgListener, PgPool};
 use sqlx::sqlite::SqlitePool;
-use sqlx::{Row as _, SqlSafeStr as _};
 
+pub(super) use self::change::Unchanged;
+use self::row::{Columns, read, stored};
 use super::object::Object;
-use super::stored::{About, Stored};
+use super::stored::Stored;
 use super::trouble::Trouble;
 use super::{postgres, sqlite};
-use crate::catalogue::Content;
 
 /// How long one waits for a connection, or for another one's change.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -64,14 +67,6 @@ enum Pool {
     Postgres(PgPool),
 }
 
-/// Why a change was not made.
-#[derive(Debug)]
-pub(super) enum Unchanged {
-    /// Somebody else has changed the function since it was looked at.
-    Overtaken,
-    Trouble(Trouble),
-}
-
 /// The same statements for both engines, compiled for each.
 macro_rules! both {
     ($database:expr, $patience:expr, $pool:ident => $body:expr) => {{
@@ -82,121 +77,7 @@ macro_rules! both {
         outcome.map_err(|error| $database.trouble(&error))
     }};
 }
-
-/// A change: `true` at the end of the body commits it, anything else leaves all as it was.
-macro_rules! change {
-    ($database:expr, $bytes:expr, $transaction:ident => $body:expr) => {{
-        let committing = AtomicBool::new(false);
-        let outcome = both!($database, LONG + carrying($bytes), pool => {
-            let mut $transaction = pool.begin().await?;
-            let changes = $body;
-            if changes {
-                committing.store(true, Ordering::Relaxed);
-                $transaction.commit().await?;
-            }
-            changes
-        });
-        outcome.map_err(|trouble| if committing.into_inner() { trouble.in_the_last_moment() } else { trouble })
-    }};
-}
-
-macro_rules! stored {
-    ($row:expr) => {
-        read(Columns {
-            name: $row.try_get("name")?,
-            version: $row.try_get("version")?,
-            kind: $row.try_get("kind")?,
-            object: $row.try_get("object")?,
-            function: $row.try_get("function")?,
-            target: $row.try_get("target")?,
-            python: $row.try_get("python")?,
-            uuid: $row.try_get("uuid")?,
-            description: $row.try_get("description")?,
-            docstring: $row.try_get("docstring")?,
-            schema: $row.try_get("schema")?,
-            is_public: $row.try_get("is_public")?,
-            dependencies: $row.try_get("dependencies")?,
-            size: $row.try_get("size")?,
-            deployed_by: $row.try_get("deployed_by")?,
-            creation_time: $row.try_get("creation_time")?,
-            last_modified_time: $row.try_get("last_modified_time")?,
-            deployed_time: $row.try_get("deployed_time")?,
-        })
-    };
-}
-
-macro_rules! raise {
-    ($transaction:expr) => {
-        sqlx::query("UPDATE tabpy_generation SET generation = generation + 1")
-            .execute(&mut *$transaction)
-            .await?
-    };
-}
-
-macro_rules! current {
-    ($transaction:expr, $name:expr) => {
-        sqlx::query("SELECT MAX(version) AS version FROM tabpy_versions WHERE name = $1")
-            .bind($name.to_owned())
-            .fetch_one(&mut *$transaction)
-            .await?
-            .try_get::<Option<i64>, _>("version")?
-    };
-}
-
-macro_rules! insert {
-    ($transaction:expr, $stored:expr, $object:expr) => {{
-        let (stored, object): (&Stored, Option<&Object>) = ($stored, $object);
-        if let Some(object) = object {
-            for (path, content) in object.files() {
-                sqlx::query(
-                    "INSERT INTO tabpy_files (object, path, content) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-                )
-                .bind(object.id())
-                .bind(path.as_str())
-                .bind(content.as_ref())
-                .execute(&mut *$transaction)
-                .await?;
-            }
-        }
-        let columns = write(stored);
-        sqlx::query(
-            "INSERT INTO tabpy_versions (name, version, kind, object, function, target, python, uuid, description, \
-             docstring, schema, is_public, dependencies, size, deployed_by, creation_time, last_modified_time, \
-             deployed_time) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
-        )
-        .bind(columns.name)
-        .bind(columns.version)
-        .bind(columns.kind)
-        .bind(columns.object)
-        .bind(columns.function)
-        .bind(columns.target)
-        .bind(columns.python)
-        .bind(columns.uuid)
-        .bind(columns.description)
-        .bind(columns.docstring)
-        .bind(columns.schema)
-        .bind(columns.is_public)
-        .bind(columns.dependencies)
-        .bind(columns.size)
-        .bind(columns.deployed_by)
-        .bind(columns.creation_time)
-        .bind(columns.last_modified_time)
-        .bind(columns.deployed_time)
-        .execute(&mut *$transaction)
-        .await?;
-    }};
-}
-
-macro_rules! forget_files {
-    ($transaction:expr) => {
-        sqlx::query(
-            "DELETE FROM tabpy_files WHERE object NOT IN \
-             (SELECT object FROM tabpy_versions WHERE object IS NOT NULL)",
-        )
-        .execute(&mut *$transaction)
-        .await?
-    };
-}
+use both;
 
 impl Database {
     /// Makes the tables that are missing.
@@ -214,10 +95,8 @@ impl Database {
         database.reach().await?;
         let outcome = match &database.pool {
             _ if database.keeping == Keeping::AsItIs => Ok(()),
-            Pool::Sqlite(pool) => {
-                migrator(include_str!("../../migrations/sqlite/0001_functions.sql")).run(pool).await
-            }
-            Pool::Postgres(pool) => match tokio::time::timeout(LONG, migrate(pool)).await {
+            Pool::Sqlite(pool) => tables::in_sqlite(pool).await,
+            Pool::Postgres(pool) => match tokio::time::timeout(LONG, tables::in_postgres(pool)).await {
                 Ok(migrated) => migrated,
                 Err(_) => Err(MigrateError::Execute(no_answer())),
             },
@@ -301,94 +180,6 @@ impl Database {
         Ok(Object::of_files(files))
     }
 
-    /// Puts a version in force if `expected` is still the newest one, and forgets those beyond `keep`.
-    pub(super) async fn put(
-        &self,
-        expected: Option<u32>,
-        stored: &Stored,
-        object: Option<&Object>,
-        keep: u32,
-    ) -> Result<(), Unchanged> {
-        let done = change!(self, object.map_or(0, Object::size), transaction => {
-            raise!(transaction);
-            let is_newest = current!(transaction, stored.name) == expected.map(i64::from);
-            if is_newest {
-                insert!(transaction, stored, object);
-                sqlx::query("DELETE FROM tabpy_versions WHERE name = $1 AND version <= $2")
-                    .bind(stored.name.clone())
-                    .bind(i64::from(stored.version) - i64::from(keep))
-                    .execute(&mut *transaction)
-                    .await?;
-                forget_files!(transaction);
-            }
-            is_newest
-        });
-        Unchanged::unless(done)
-    }
-
-    /// Changes what the newest version, which must be this one, says of itself.
-    pub(super) async fn describe(&self, stored: &Stored) -> Result<(), Unchanged> {
-        let done = change!(self, 0, transaction => {
-            raise!(transaction);
-            let is_newest = current!(transaction, stored.name) == Some(i64::from(stored.version));
-            if is_newest {
-                let columns = write(stored);
-                sqlx::query(
-                    "UPDATE tabpy_versions SET description = $3, docstring = $4, schema = $5, is_public = $6, \
-                     dependencies = $7, target = $8, last_modified_time = $9 WHERE name = $1 AND version = $2",
-                )
-                .bind(columns.name)
-                .bind(columns.version)
-                .bind(columns.description)
-                .bind(columns.docstring)
-                .bind(columns.schema)
-                .bind(columns.is_public)
-                .bind(columns.dependencies)
-                .bind(columns.target)
-                .bind(columns.last_modified_time)
-                .execute(&mut *transaction)
-                .await?;
-            }
-            is_newest
-        });
-        Unchanged::unless(done)
-    }
-
-    /// Forgets a function with all its versions.
-    pub(super) async fn remove(&self, name: &str, expected: u32) -> Result<(), Unchanged> {
-        let done = change!(self, 0, transaction => {
-            raise!(transaction);
-            let is_newest = current!(transaction, name) == Some(i64::from(expected));
-            if is_newest {
-                sqlx::query("DELETE FROM tabpy_versions WHERE name = $1")
-                    .bind(name.to_owned())
-                    .execute(&mut *transaction)
-                    .await?;
-                forget_files!(transaction);
-            }
-            is_newest
-        });
-        Unchanged::unless(done)
-    }
-
-    /// Takes all of these, if nothing was ever deployed; says whether it did.
-    pub(super) async fn import(&self, all: &[(Stored, Option<Object>)]) -> Result<bool, Trouble> {
-        if all.is_empty() {
-            return Ok(false);
-        }
-        change!(self, all.iter().filter_map(|(_, object)| object.as_ref()).map(Object::size).sum(), transaction => {
-            raise!(transaction);
-            let row = sqlx::query("SELECT generation FROM tabpy_generation").fetch_one(&mut *transaction).await?;
-            let is_first = row.try_get::<i64, _>("generation")? == 1;
-            if is_first {
-                for (stored, object) in all {
-                    insert!(transaction, stored, object.as_ref());
-                }
-            }
-            is_first
-        })
-    }
-
     /// For people.
     pub(super) fn place(&self) -> String {
         match self.keeping {
@@ -401,16 +192,6 @@ impl Database {
         match &self.location {
             Location::Sqlite(path) => Trouble::of(error, &path.display().to_string(), None),
             Location::Postgres { address, .. } => Trouble::of(error, &address.place(), address.secret()),
-        }
-    }
-}
-
-impl Unchanged {
-    fn unless(changed: Result<bool, Trouble>) -> Result<(), Self> {
-        match changed {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Self::Overtaken),
-            Err(trouble) => Err(Self::Trouble(trouble)),
         }
     }
 }
@@ -438,114 +219,4 @@ fn carrying(bytes: u64) -> Duration {
 
 fn no_answer() -> sqlx::Error {
     sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
-}
-
-/// In one transaction, which instances that start together begin one after the other.
-async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
-    let mut transaction = pool.begin().await?;
-    // A lock of the transaction's own also holds where a pooler hands connections round.
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtext('tabpy_migrations'))")
-        .execute(&mut *transaction)
-        .await?;
-    let mut migrator = migrator(include_str!("../../migrations/postgres/0001_functions.sql"));
-    migrator.set_locking(false).run(&mut *transaction).await?;
-    transaction.commit().await?;
-    Ok(())
-}
-
-fn migrator(sql: &'static str) -> Migrator {
-    let first = Migration::new(1, "functions".into(), MigrationType::Simple, sql.into_sql_str(), false);
-    let mut migrator = Migrator::with_migrations(vec![first]);
-    // The database may be shared with other programs, and with a newer version of this one.
-    migrator.dangerous_set_table_name("tabpy_migrations");
-    migrator.set_ignore_missing(true);
-    migrator
-}
-
-/// A row of `tabpy_versions`.
-struct Columns {
-    name: String,
-    version: i64,
-    kind: String,
-    object: Option<String>,
-    function: Option<String>,
-    target: Option<String>,
-    python: Option<String>,
-    uuid: String,
-    description: String,
-    docstring: String,
-    schema: Option<String>,
-    is_public: bool,
-    dependencies: String,
-    size: i64,
-    deployed_by: Option<String>,
-    creation_time: i64,
-    last_modified_time: i64,
-    deployed_time: i64,
-}
-
-fn read(columns: Columns) -> Result<Stored, sqlx::Error> {
-    let wrong = |what: &str| {
-        sqlx::Error::Decode(format!("{what} in table tabpy_versions is missing or wrong").into())
-    };
-    let content = match columns.kind.as_str() {
-        "archive" => Content::Archive {
-            object: columns.object.ok_or_else(|| wrong("object"))?,
-            python: columns.python,
-        },
-        "source" => Content::Source {
-            object: columns.object.ok_or_else(|| wrong("object"))?,
-            function: columns.function.ok_or_else(|| wrong("function"))?,
-        },
-        "alias" => Content::Alias { target: columns.target.ok_or_else(|| wrong("target"))? },
-        _ => return Err(wrong("kind")),
-    };
-    Ok(Stored {
-        name: columns.name,
-        version: columns.version.try_into().map_err(|_| wrong("version"))?,
-        content,
-        about: About {
-            description: columns.description,
-            docstring: columns.docstring,
-            schema: columns.schema,
-            is_public: columns.is_public,
-            dependencies: serde_json::from_str(&columns.dependencies).map_err(|_| wrong("dependencies"))?,
-        },
-        uuid: columns.uuid,
-        size: columns.size.try_into().map_err(|_| wrong("size"))?,
-        deployed_by: columns.deployed_by,
-        creation_time: columns.creation_time,
-        last_modified_time: columns.last_modified_time,
-        deployed_time: columns.deployed_time,
-    })
-}
-
-fn write(stored: &Stored) -> Columns {
-    let (kind, object, function, target, python) = match &stored.content {
-        Content::Archive { object, python } => ("archive", Some(object), None, None, python.clone()),
-        Content::Source { object, function } => ("source", Some(object), Some(function.clone()), None, None),
-        Content::Alias { target } => ("alias", None, None, Some(target.clone()), None),
-    };
-    let about = stored.about.clone().plain();
-    Columns {
-        name: stored.name.clone(),
-        version: stored.version.into(),
-        kind: kind.to_owned(),
-        object: object.cloned(),
-        function,
-        target,
-        python,
-        uuid: stored.uuid.clone(),
-        description: about.description,
-        docstring: about.docstring,
-        schema: about.schema,
-        is_public: about.is_public,
-        // A list of texts can be written.
-        dependencies: serde_json::to_string(&about.dependencies).unwrap_or_default(),
-        size: i64::try_from(stored.size).unwrap_or(i64::MAX),
-        deployed_by: stored.deployed_by.clone(),
-        creation_time: stored.creation_time,
-        last_modified_time: stored.last_modified_time,
-        deployed_time: stored.deployed_time,
-    }
 }
