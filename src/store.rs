@@ -4,17 +4,24 @@
 
 mod database;
 mod deploy;
+mod describe;
 mod follow;
 mod import;
+mod in_force;
 mod name;
 mod object;
 mod postgres;
 mod published;
+mod remove;
+mod roll_back;
 mod shelf;
 mod sqlite;
+mod staged;
 mod staging;
 mod stored;
+mod trial;
 mod trouble;
+mod turn;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,12 +34,14 @@ use anyhow::Context as _;
 
 pub use self::database::Location;
 use self::database::{Database, Keeping};
-pub use self::deploy::{Change, Deploy, Expected, New, too_large};
+pub use self::deploy::{Deploy, Expected, New};
+pub use self::describe::Change;
 pub use self::name::{FunctionName, WHAT_A_NAME_TAKES};
 pub use self::object::Object;
 pub use self::postgres::Address;
 use self::shelf::Shelf;
 pub use self::sqlite::FILE;
+pub use self::staged::too_large;
 pub use self::staging::folder as staging_folder;
 pub use self::stored::{About, Stored};
 use self::trouble::{Kind, Trouble};
@@ -183,17 +192,17 @@ impl Store {
     /// The archive that the client has put into the staging folder.
     pub async fn staged(&self, name: &FunctionName, src_path: &str) -> Result<Object, Failure> {
         let (shared, name, src_path) = (Arc::clone(&self.shared), name.clone(), src_path.to_owned());
-        self.run(async move { deploy::staged(&shared, &name, src_path).await }).await
+        self.run(async move { staged::staged(&shared, &name, src_path).await }).await
     }
 
     /// Whether a path could be one in the staging folder, be there something or not.
     pub fn check_staging_path(&self, name: &FunctionName, src_path: &str) -> Result<(), Failure> {
-        deploy::check_staging_path(&self.shared, name, src_path)
+        staged::check_staging_path(&self.shared, name, src_path)
     }
 
     /// Changes what a function says of itself.
     pub async fn describe(&self, name: FunctionName, change: Change) -> Result<Function, Failure> {
-        self.run(deploy::describe(Arc::clone(&self.shared), name, change)).await
+        self.run(describe::describe(Arc::clone(&self.shared), name, change)).await
     }
 
     /// Puts an earlier version in force again, as a new one.
@@ -203,11 +212,11 @@ impl Store {
         version: u32,
         user: Option<Arc<str>>,
     ) -> Result<Function, Failure> {
-        self.run(deploy::roll_back(Arc::clone(&self.shared), name, version, user)).await
+        self.run(roll_back::roll_back(Arc::clone(&self.shared), name, version, user)).await
     }
 
     pub async fn remove(&self, name: FunctionName, user: Option<Arc<str>>) -> Result<(), Failure> {
-        self.run(deploy::remove(Arc::clone(&self.shared), name, user)).await
+        self.run(remove::remove(Arc::clone(&self.shared), name, user)).await
     }
 
     /// Lets go of the database; what is in force stays.
