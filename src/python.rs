@@ -19,6 +19,7 @@ mod modules;
 mod outcome;
 mod query;
 mod script;
+mod tabpy;
 mod uuid;
 
 use std::ffi::{CStr, CString};
@@ -34,10 +35,11 @@ use crate::wire::{Confinement, Setup};
 pub use aftermath::Aftermath;
 pub use evaluate::{Asked, Source};
 pub use fork::{Side, fork, is_alone};
-use functions::{Functions, TabPy};
+use functions::Functions;
 pub use outcome::Outcome;
 pub use query::Wanted;
 use script::Scripts;
+use tabpy::TabPy;
 
 /// What a worker's interpreter finds changed around it since it was started.
 pub struct Surroundings<'a> {
