@@ -6,6 +6,7 @@ mod functions;
 pub(crate) mod ini;
 mod listening;
 mod python;
+mod raw;
 mod scripts;
 mod settings;
 mod sizing;
@@ -21,8 +22,9 @@ use std::time::Duration;
 use anyhow::bail;
 
 pub use self::python::LINKED_VERSION;
+use self::raw::Raw;
 pub use self::settings::{SETTINGS, Setting, Standing};
-use self::sources::{Raw, Sources};
+use self::sources::Sources;
 use self::values::Value;
 use crate::credentials::{Secret, UserName};
 use crate::telemetry::{Format, Log};

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::python::LINKED_VERSION;
+use super::raw::Raw;
 use super::sizing;
-use super::sources::{Raw, Sources};
+use super::sources::Sources;
 use super::values::Value;
 use crate::store::{Address, FILE, Location, Settings};
 

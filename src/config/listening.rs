@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
 
-use super::sources::{Raw, Sources};
+use super::raw::Raw;
+use super::sources::Sources;
 use super::values::Value;
 use super::{Authentication, EnvironmentUser};
 use crate::credentials::{Secret, UserName};

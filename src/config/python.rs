@@ -7,7 +7,8 @@ use std::process::Command;
 
 use anyhow::{anyhow, bail};
 
-use super::sources::{Raw, Sources};
+use super::raw::Raw;
+use super::sources::Sources;
 use super::values::Value;
 
 /// The interpreter that the build found.

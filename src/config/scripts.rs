@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::sources::{Raw, Sources};
+use super::raw::Raw;
+use super::sources::Sources;
 use super::values::Value;
 use crate::wire::Confinement;
 

@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn what_is_read_is_known() {
-        let fields = include_str!("sources.rs").lines().filter_map(|line| {
+        let fields = include_str!("raw.rs").lines().filter_map(|line| {
             line.trim().strip_prefix("pub(super) ")?.strip_suffix(": Option<String>,").map(str::to_uppercase)
         });
         let settings = fields.filter(|name| !crate::config::sources::SURROUNDINGS.contains(&name.as_str()));

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 
 use super::ini::{Names, Section};
+use super::raw::Raw;
 use super::settings::{self, Standing};
 
 pub(super) type Pairs = Vec<(String, String)>;
@@ -181,60 +182,6 @@ pub(super) fn variables(file: Option<&Path>) -> anyhow::Result<Pairs> {
         pairs.extend(dotenv(path)?);
     }
     Ok(pairs)
-}
-
-/// The settings as texts. Each field is the variable of the same name; see `settings::SETTINGS`.
-#[derive(Default, serde::Deserialize)]
-pub(super) struct Raw {
-    pub(super) dyno: Option<String>,
-    pub(super) home: Option<String>,
-    pub(super) port: Option<String>,
-    pub(super) database_url: Option<String>,
-    pub(super) tabpy_allow_open: Option<String>,
-    pub(super) tabpy_arrow_enable: Option<String>,
-    pub(super) tabpy_confine: Option<String>,
-    pub(super) tabpy_database_connections: Option<String>,
-    pub(super) tabpy_evaluate_enable: Option<String>,
-    pub(super) tabpy_evaluate_timeout: Option<String>,
-    pub(super) tabpy_function_versions: Option<String>,
-    pub(super) tabpy_functions_path: Option<String>,
-    pub(super) tabpy_gzip_enable: Option<String>,
-    pub(super) tabpy_host: Option<String>,
-    pub(super) tabpy_log_details: Option<String>,
-    pub(super) tabpy_log_format: Option<String>,
-    pub(super) tabpy_log_level: Option<String>,
-    pub(super) tabpy_max_function_size_mb: Option<String>,
-    pub(super) tabpy_max_request_size_mb: Option<String>,
-    pub(super) tabpy_max_response_size_mb: Option<String>,
-    pub(super) tabpy_max_workers: Option<String>,
-    pub(super) tabpy_oauth_enabled: Option<String>,
-    pub(super) tabpy_password: Option<String>,
-    pub(super) tabpy_port: Option<String>,
-    pub(super) tabpy_preload: Option<String>,
-    pub(super) tabpy_pwd_file: Option<String>,
-    pub(super) tabpy_python: Option<String>,
-    pub(super) tabpy_query_timeout: Option<String>,
-    pub(super) tabpy_queue_size: Option<String>,
-    pub(super) tabpy_script_env: Option<String>,
-    pub(super) tabpy_worker_memory_mb: Option<String>,
-    pub(super) tabpy_script_disk_mb: Option<String>,
-    pub(super) tabpy_script_processes: Option<String>,
-    pub(super) tabpy_script_network: Option<String>,
-    pub(super) tabpy_script_output_kb: Option<String>,
-    pub(super) tabpy_script_read: Option<String>,
-    pub(super) tabpy_script_write: Option<String>,
-    pub(super) tabpy_shutdown_timeout: Option<String>,
-    pub(super) tabpy_state_path: Option<String>,
-    pub(super) tabpy_static_path: Option<String>,
-    pub(super) tabpy_transfer_protocol: Option<String>,
-    pub(super) tabpy_trust_proxy: Option<String>,
-    pub(super) tabpy_metrics_open: Option<String>,
-    pub(super) tabpy_username: Option<String>,
-    pub(super) tabpy_worker_requests: Option<String>,
-    pub(super) tabpy_workers: Option<String>,
-    pub(super) virtual_env: Option<String>,
-    pub(super) web_concurrency: Option<String>,
-    pub(super) xdg_state_home: Option<String>,
 }
 
 /// Other programs' variables may hold any bytes; ours must be text.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 
 use super::ini::{Names, Section};
-use super::sources::Raw;
+use super::raw::Raw;
 use super::{AccessControl, Service};
 
 /// Where `state.ini` and what is kept between starts lie.
