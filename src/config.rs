@@ -5,6 +5,8 @@
 mod functions;
 pub(crate) mod ini;
 mod listening;
+mod log;
+mod pool;
 mod python;
 mod raw;
 mod scripts;
@@ -21,13 +23,14 @@ use std::time::Duration;
 
 use anyhow::bail;
 
+pub use self::pool::Pool;
 pub use self::python::LINKED_VERSION;
 use self::raw::Raw;
 pub use self::settings::{SETTINGS, Setting, Standing};
 use self::sources::Sources;
 use self::values::Value;
 use crate::credentials::{Secret, UserName};
-use crate::telemetry::{Format, Log};
+use crate::telemetry::Log;
 use crate::wire::Confinement;
 
 /// What the command line says about settings.
@@ -119,28 +122,6 @@ pub struct Evaluate {
 pub struct Timeout {
     pub duration: Duration,
     pub text: String,
-}
-
-#[derive(Debug)]
-pub struct Pool {
-    /// `TABPY_WORKERS` or `WEB_CONCURRENCY`
-    pub workers: usize,
-    /// `TABPY_MAX_WORKERS`; never less than `workers`.
-    pub max_workers: usize,
-    /// `TABPY_QUEUE_SIZE`
-    pub queue_size: usize,
-    /// `TABPY_MAX_RESPONSE_SIZE_MB`
-    pub max_response_bytes: usize,
-    /// `TABPY_SCRIPT_OUTPUT_KB`
-    pub script_output_bytes: usize,
-    /// `TABPY_WORKER_REQUESTS`
-    pub worker_requests: u64,
-    /// `TABPY_WORKER_MEMORY_MB`
-    pub worker_memory_bytes: u64,
-    /// `TABPY_SCRIPT_DISK_MB`
-    pub script_disk_bytes: u64,
-    /// `TABPY_SCRIPT_PROCESSES`
-    pub script_processes: usize,
 }
 
 #[derive(Debug)]
@@ -242,7 +223,7 @@ impl Config {
             } else {
                 300
             })?,
-            pool: pool(&sources, &raw, machine)?,
+            pool: pool::pool(&sources, &raw, machine)?,
             python: PythonEnvironment {
                 executable: python::executable(&sources, &raw, &mut warnings)?,
                 preload: preload(&value("TABPY_PRELOAD", &raw.tabpy_preload))?,
@@ -251,7 +232,7 @@ impl Config {
             },
             functions,
             service: state::service(state_path)?,
-            log: log(&sources, &raw, machine)?,
+            log: log::log(&sources, &raw, machine)?,
             shutdown_timeout: value("TABPY_SHUTDOWN_TIMEOUT", &raw.tabpy_shutdown_timeout)
                 .timeout(25)?
                 .duration,
@@ -307,48 +288,6 @@ fn refuse_what_is_not_supported(sources: &Sources, raw: &Raw) -> anyhow::Result<
     Ok(())
 }
 
-fn pool(sources: &Sources, raw: &Raw, machine: &Machine) -> anyhow::Result<Pool> {
-    /// More processes than any machine wants; a slip of the pen should not fork bomb.
-    const MOST_WORKERS: u64 = 4096;
-    let value = |name, text| Value::new(sources, name, text);
-    let own = value("TABPY_WORKERS", &raw.tabpy_workers).count(1, MOST_WORKERS)?;
-    let platform = value("WEB_CONCURRENCY", &raw.web_concurrency);
-    let max_value = value("TABPY_MAX_WORKERS", &raw.tabpy_max_workers);
-    let max = max_value.count(1, MOST_WORKERS)?;
-    let workers = match own {
-        Some(own) => own,
-        None => {
-            let fitting = sizing::workers(machine.memory, machine.cores);
-            platform.count(1, MOST_WORKERS)?.unwrap_or(fitting).min(max.unwrap_or(usize::MAX))
-        }
-    };
-    let max_workers = max.unwrap_or_else(|| sizing::most_workers(machine.memory, workers));
-    if max_workers < workers {
-        return Err(max_value.wrong(&format!("a number no smaller than TABPY_WORKERS, which is {workers}")));
-    }
-    Ok(Pool {
-        workers,
-        max_workers,
-        queue_size: value("TABPY_QUEUE_SIZE", &raw.tabpy_queue_size).count(1, 1_000_000)?.unwrap_or(1000),
-        max_response_bytes: value("TABPY_MAX_RESPONSE_SIZE_MB", &raw.tabpy_max_response_size_mb)
-            .bytes(256, 1024 * 1024)?,
-        script_output_bytes: value("TABPY_SCRIPT_OUTPUT_KB", &raw.tabpy_script_output_kb).bytes(64, 1024)?,
-        worker_requests: value("TABPY_WORKER_REQUESTS", &raw.tabpy_worker_requests)
-            .integer(1, u64::MAX)?
-            .unwrap_or(100_000),
-        worker_memory_bytes: value("TABPY_WORKER_MEMORY_MB", &raw.tabpy_worker_memory_mb)
-            .integer(16, 1 << 24)?
-            .map_or_else(|| sizing::for_a_worker(machine.memory), |megabytes| megabytes << 20),
-        script_disk_bytes: value("TABPY_SCRIPT_DISK_MB", &raw.tabpy_script_disk_mb)
-            .integer(1, 1 << 24)?
-            .unwrap_or(512)
-            << 20,
-        script_processes: value("TABPY_SCRIPT_PROCESSES", &raw.tabpy_script_processes)
-            .count(0, 100_000)?
-            .unwrap_or(64),
-    })
-}
-
 fn preload(value: &Value<'_>) -> anyhow::Result<Vec<String>> {
     let part = |part: &str| {
         part.starts_with(|first: char| first.is_alphabetic() || first == '_')
@@ -360,33 +299,6 @@ fn preload(value: &Value<'_>) -> anyhow::Result<Vec<String>> {
     let takes = "names of Python modules, parted by commas, or none";
     let names = value.names("numpy,pandas", |name| !name.is_empty(), takes)?;
     if names.iter().all(|name| name.split('.').all(part)) { Ok(names) } else { Err(value.wrong(takes)) }
-}
-
-fn log(sources: &Sources, raw: &Raw, machine: &Machine) -> anyhow::Result<Log> {
-    let level = Value::new(sources, "TABPY_LOG_LEVEL", &raw.tabpy_log_level);
-    let format = Value::new(sources, "TABPY_LOG_FORMAT", &raw.tabpy_log_format);
-    Ok(Log {
-        timestamps: raw.dyno.is_none(),
-        level: match level.text().map(str::to_lowercase).as_deref() {
-            None | Some("info") => tracing::Level::INFO,
-            Some("error") => tracing::Level::ERROR,
-            Some("warn" | "warning") => tracing::Level::WARN,
-            Some("debug") => tracing::Level::DEBUG,
-            Some("trace") => tracing::Level::TRACE,
-            Some(_) => return Err(level.wrong("error, warn, info, debug or trace")),
-        },
-        format: match format.text().map(str::to_lowercase).as_deref() {
-            None if machine.terminal => Format::Pretty,
-            Some("pretty") => Format::Pretty,
-            None | Some("logfmt") => Format::Logfmt,
-            Some("json") => Format::Json,
-            Some(_) => return Err(format.wrong("pretty, logfmt or json")),
-        },
-        details: raw
-            .tabpy_log_details
-            .as_deref()
-            .is_some_and(|text| !text.trim().eq_ignore_ascii_case("false")),
-    })
 }
 
 #[cfg(test)]

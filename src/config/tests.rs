@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::telemetry::Format;
 
 const MACHINE: Machine = Machine { cores: 8, memory: 8 << 30, terminal: false };
 
