@@ -42,8 +42,9 @@ run: $(ENVIRONMENT) ## Build the server and start it on port 9004 (ARGS="--confi
 
 test: $(ENVIRONMENT) $(TABPY_ENVIRONMENT) $(TABLEAU_ENVIRONMENT) $(CONTRACT_ENVIRONMENT) $(NODE_ENVIRONMENT) ## Run all tests, the comparison with a real TabPy included
 	@scripts/proxies.sh
+	@# What the build has written reaches the disk first: servers would wait for that, and deadlines do not.
 	@if cargo nextest --version >/dev/null 2>&1; then \
-	    set -x; cargo nextest run --locked; \
+	    set -x; cargo nextest run --locked --no-run && sync && cargo nextest run --locked; \
 	else \
 	    echo "note: cargo-nextest is not installed, so no test has a time limit; cargo test runs them instead"; \
 	    set -x; cargo test --locked $(if $(CI),--no-fail-fast); \

@@ -547,11 +547,15 @@ class Gcf:\n    figs = {}\n    @classmethod\n    def destroy_all(cls): cls.figs.
 from ._pylab_helpers import Gcf\ndef plot(): Gcf.figs[1] = 1\n''')\n";
     let figures = "from matplotlib import pyplot\nfrom matplotlib._pylab_helpers import Gcf\n";
     let made = format!("{pyplot}{figures}pyplot.plot()\nreturn [os.getpid(), len(Gcf.figs)]");
-    let made = arena.evaluate(&made, json!({})).json();
-    // The worker is the same, and so is the module, which is nowhere to be imported from.
-    let left =
-        arena.evaluate(&format!("import os\n{figures}return [os.getpid(), len(Gcf.figs)]"), json!({})).json();
-    assert_eq!((made[1].as_u64(), &left), (Some(1), &json!([made[0], 0])));
+    let look = format!("import os\n{figures}return [os.getpid(), len(Gcf.figs)]");
+    // On a slow disk a worker ends with the files that the script has left in its folder, and the module with it.
+    let same_worker = (0..20).find_map(|_| {
+        let made = arena.evaluate(&made, json!({})).json();
+        assert_eq!(made[1], 1, "{made}");
+        let left = arena.evaluate(&look, json!({})).json();
+        (left[0] == made[0]).then(|| left[1].clone())
+    });
+    assert_eq!(same_worker, Some(json!(0)));
 }
 
 /// What is named like a setter belongs to the script's own objects more often than not.
