@@ -241,7 +241,6 @@ impl Config {
     }
 }
 
-/// Without these a server would be less safe than its operator believes.
 /// The folder of pages that stand in for the server's own; nothing where there is none.
 fn static_path(raw: &Raw, warnings: &mut Vec<String>) -> anyhow::Result<Option<PathBuf>> {
     let Some(path) = raw.tabpy_static_path.as_deref().filter(|path| !path.is_empty()) else {
@@ -258,6 +257,7 @@ fn static_path(raw: &Raw, warnings: &mut Vec<String>) -> anyhow::Result<Option<P
     Ok(None)
 }
 
+/// Without these a server would be less safe than its operator believes.
 fn refuse_what_is_not_supported(sources: &Sources, raw: &Raw) -> anyhow::Result<()> {
     let protocol = Value::new(sources, "TABPY_TRANSFER_PROTOCOL", &raw.tabpy_transfer_protocol);
     match protocol.text().map(str::to_lowercase).as_deref() {

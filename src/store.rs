@@ -274,7 +274,7 @@ impl Shared {
             if outcome.is_ok() {
                 self.generation.store(generation + 1, Ordering::Release);
                 let objects = index.functions.values().flat_map(|function| function.versions.values());
-                shelf.sweep(&objects.filter_map(catalogue_object).collect());
+                shelf.sweep(&objects.filter_map(|version| version.object()).collect());
             }
         }
         if outcome.is_ok() {
@@ -319,8 +319,4 @@ impl State {
         }
         View { functions, attempts: self.attempts.clone(), broken: self.broken.clone() }
     }
-}
-
-fn catalogue_object(version: &crate::catalogue::Version) -> Option<&str> {
-    version.object()
 }

@@ -29,9 +29,10 @@ pub enum Source<'a> {
 
 impl Interpreter {
     /// Evaluates the body of a `POST /evaluate`, writes the answer to `buffer`, where the body may have been, and hands
-    /// that to `reply` before the arguments are freed and the process is put right, which takes its time. Says, too, what that has come to. With `only_if_pure`, a script that is not is declined; else
-    /// the first such script of the process is `confessed` before it can do anything, and not run if nobody hears,
-    /// and a long answer goes to `part` as it is written, up to its last part.
+    /// that to `reply` before the arguments are freed and the process is put right, which takes its time. Says, too,
+    /// what that has come to. With `only_if_pure`, a script that is not is declined; else the first such script of
+    /// the process is `confessed` before it can do anything, and not run if nobody hears, and a long answer goes to
+    /// `part` as it is written, up to its last part.
     pub fn evaluate<R>(
         &mut self,
         buffer: &mut Vec<u8>,
