@@ -23,6 +23,7 @@ mod packages;
 mod pages;
 mod query;
 mod service;
+mod silent;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use actix_web::{App, HttpResponse, guard};
 pub use body::COURTESY;
 pub use client::remember_connection;
 pub use service::{Admission, Service};
+pub use silent::{HEADERS, KEEP_ALIVE};
 
 /// The whole table. Whatever is not in it is 404, another method on what is in it is 405.
 pub fn routes(config: &mut ServiceConfig, service: &Service) {

@@ -24,12 +24,6 @@ use crate::telemetry;
 use crate::wire::{PROTOCOL, Setup};
 use crate::worker;
 
-/// A platform's router keeps its connections open for about 90 s; who closes sooner loses requests.
-const KEEP_ALIVE: Duration = Duration::from_secs(95);
-
-/// A client must have sent its headers by then.
-const HEADERS: Duration = Duration::from_secs(15);
-
 /// In this time a balancer that asks every two seconds has asked twice, and sends no more calls; a
 /// connection that is made while the listener closes would be lost.
 const NOTICE: Duration = Duration::from_secs(5);
@@ -117,8 +111,8 @@ impl Application {
         let mut server = HttpServer::new(move || http::application(&for_threads))
             .workers(threads)
             .max_connections(descriptors::for_connections(descriptors, config.pool.max_workers) / threads)
-            .keep_alive(KEEP_ALIVE)
-            .client_request_timeout(HEADERS)
+            .keep_alive(http::KEEP_ALIVE)
+            .client_request_timeout(http::HEADERS)
             .client_disconnect_timeout(http::COURTESY)
             .shutdown_timeout(config.shutdown_timeout.as_secs())
             .tcp_nodelay(true)

@@ -10,6 +10,7 @@ use actix_web::{Error, HttpMessage as _, HttpResponse, web};
 
 use super::answer::{json, refused};
 use super::browser;
+use super::client;
 use super::edge::{self, Scheme};
 use super::service::{Admission, Service};
 use crate::credentials::{Credentials, Verdict};
@@ -28,6 +29,7 @@ async fn pass<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
+    let _open = client::open(&request);
     let Some(service) = request.app_data::<web::Data<Service>>().cloned() else {
         return Ok(request
             .into_response(refused(&Failure::new(500, "Internal error")))

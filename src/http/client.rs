@@ -4,30 +4,43 @@
 
 use std::any::Any;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::dev::Extensions;
+use actix_web::dev::{Extensions, ServiceRequest};
 use actix_web::rt::net::TcpStream;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::silent::{self, Open, Requests};
 use crate::ticks::tick;
 
 /// A second handle to a connection, to look at it while its owner is waiting.
-struct Connection(Arc<OwnedFd>);
+struct Connection {
+    handle: Arc<OwnedFd>,
+    requests: Rc<Requests>,
+}
 
-/// Keeps what [`has_left`] will need; called once for each connection.
+/// Keeps what is asked for below; called once for each connection, by the thread that has it.
 pub fn remember_connection(stream: &dyn Any, extensions: &mut Extensions) {
     if let Some(stream) = stream.downcast_ref::<TcpStream>()
         && let Ok(handle) = stream.as_fd().try_clone_to_owned()
     {
-        extensions.insert(Connection(Arc::new(handle)));
+        let handle = Arc::new(handle);
+        let requests = silent::watch(&handle);
+        extensions.insert(Connection { handle, requests });
     }
+}
+
+/// Notes that a request has begun, and that it is over when this is dropped.
+pub(super) fn open(request: &ServiceRequest) -> Option<Open> {
+    request.conn_data::<Connection>().map(|connection| Open::new(&connection.requests))
 }
 
 /// Returns when the client has closed its side for a while; never, as long as it listens.
 pub(super) async fn has_left(request: &HttpRequest) {
-    let Some(handle) = request.conn_data::<Connection>().map(|connection| Arc::clone(&connection.0)) else {
+    let Some(handle) = request.conn_data::<Connection>().map(|connection| Arc::clone(&connection.handle))
+    else {
         return std::future::pending().await;
     };
     // A request has run for one to two pauses before the first look.

@@ -69,7 +69,9 @@ impl Interpreter {
         // Where the script itself may have changed modules, nobody can say who it was.
         let accept = used.has_loaded && !risk.and(used.risk).is_about_objects();
         let restored = state.bind(py).call_method1("restore", (whole.0, accept));
-        restored.and_then(|restored| restored.extract()).unwrap_or(false)
+        let restored = restored.and_then(|restored| restored.extract()).unwrap_or(false);
+        // What ran only now may have left some as well.
+        restored && !(whole.runs_later() && self.has_company(py))
     }
 
     /// Whether there are threads or child processes.

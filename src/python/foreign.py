@@ -48,6 +48,13 @@ def changes_others(body, provided):
     )
 
 
+def makes_classes(body):
+    """Whether a class may be made without a statement that shows what is in it."""
+    nodes = [node for statement in body for node in ast.walk(statement)]
+    asked = {id(node.func) for node in nodes if isinstance(node, ast.Call) and len(node.args) == 1}
+    return any(isinstance(node, ast.Name) and node.id == "type" and id(node) not in asked for node in nodes)
+
+
 def _imported(nodes):
     """Names of modules, and names of what was taken out of modules."""
     modules, names = set(), set()

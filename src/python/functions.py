@@ -347,5 +347,7 @@ def _is_installed(module):
 def _risk_of_codes(codes):
     risk = 0
     for code in codes:
-        risk |= risk_of_function(_tabpy_rs.names_of(code), _tabpy_rs.operations_of(code))
+        risk |= risk_of_function(
+            _tabpy_rs.names_of(code), _tabpy_rs.operations_of(code), _tabpy_rs.runs_later(code)
+        )
     return risk

@@ -14,7 +14,7 @@ import sys
 import threading
 import types
 
-from _tabpy_rs_foreign import changes_others
+from _tabpy_rs_foreign import changes_others, makes_classes
 from _tabpy_rs_place import folders, forget_folders, hint, move
 from _tabpy_rs_pure import is_pure
 from _tabpy_rs_state import BEYOND_REPAIR, State, reseed, risk_of
@@ -86,7 +86,7 @@ def _compiled(source, argument_names):
         raise
     code = next(c for c in compiled.co_consts if isinstance(c, types.CodeType))
     names = names_of(code)
-    risk = risk_of(names, operations_of(code))
+    risk = risk_of(names, operations_of(code), runs_later(code) or makes_classes(body))
     if changes_others(body, PROVIDED):
         risk |= BEYOND_REPAIR
     if names & DYNAMIC:
@@ -161,6 +161,19 @@ def operations_of(code):
         if isinstance(constant, types.CodeType):
             operations |= operations_of(constant)
     return operations
+
+
+# Generators and coroutines are ended where they stand when they are collected; of their code, these run then.
+_ENDED_LATER = 0x20 | 0x80 | 0x200  # CO_GENERATOR, CO_COROUTINE and CO_ASYNC_GENERATOR of inspect, which is large
+_HANDLING = {"PUSH_EXC_INFO", "SETUP_FINALLY", "SETUP_WITH"}
+
+
+def runs_later(code):
+    """Whether some of the code may run when the script is over."""
+    if code.co_flags & _ENDED_LATER:
+        if any(instruction.opname in _HANDLING for instruction in dis.get_instructions(code)):
+            return True
+    return any(isinstance(constant, types.CodeType) and runs_later(constant) for constant in code.co_consts)
 
 
 def provide(name):

@@ -48,9 +48,15 @@ impl Risk {
     pub(super) fn is_about_objects(self) -> bool {
         self.0 & OBJECTS != 0
     }
+
+    /// Whether some of the code may run when the script is over.
+    pub(super) fn runs_later(self) -> bool {
+        self.0 & LATER != 0
+    }
 }
 
 const OBJECTS: u8 = 2;
+const LATER: u8 = 64;
 
 /// Compiled scripts by their text and their number of arguments.
 #[derive(Default)]

@@ -6,6 +6,7 @@ where its code names something that reaches beyond itself, or sets attributes.""
 import builtins
 import datetime
 import decimal
+import gc
 import json
 import math
 import os
@@ -21,7 +22,7 @@ import warnings
 import _tabpy_rs_settings as settings
 
 # What a script may have touched, judged by its code; added up they are its risk.
-PROCESS, OBJECTS, RANDOM, BEYOND_REPAIR, SETTINGS, FIGURES = 1, 2, 4, 8, 16, 32
+PROCESS, OBJECTS, RANDOM, BEYOND_REPAIR, SETTINGS, FIGURES, LATER = 1, 2, 4, 8, 16, 32, 64
 
 _NAMES = {
     # The process: directory, environment, signals, descriptors, limits.
@@ -34,11 +35,16 @@ _NAMES = {
     RANDOM: "random seed manual_seed",
     # pyplot keeps them until they are closed, and draws on the last one.
     FIGURES: "matplotlib pyplot pylab seaborn plot hist boxplot savefig",
+    # Code of the script's that runs when its objects are collected, which may be in the middle of another script.
+    # Where a class may have been made of what nobody has read, it may have such code as well.
+    LATER: "weakref setattr exec eval compile types locals vars getattr pickle joblib dill __prepare__ __class__ __dict__",
     # Nobody can say what is left as it was.
     BEYOND_REPAIR: "ctypes cffi _ctypes setlocale set_option options rcParams set_printoptions set_num_threads atexit "
     "addaudithook freeze get_objects get_referents get_referrers faulthandler nice setpriority sched_setaffinity sched_setscheduler setrlimit prlimit putenv "
     "unsetenv set_wakeup_fd set_threshold callbacks meta_path path_hooks excepthook unraisablehook displayhook "
-    "set_int_max_str_digits setswitchinterval set_asyncgen_hooks basicConfig disable addHandler setLevel captureWarnings setdefaulttimeout",
+    "set_int_max_str_digits setswitchinterval set_asyncgen_hooks basicConfig disable addHandler setLevel captureWarnings setdefaulttimeout "
+    "__del__ walk_stack walk_tb f_locals set_debug mock unittest.mock monkeypatch field_size_limit "
+    "register_dataframe_accessor register_series_accessor register_index_accessor",
 }
 _NAMES = {risk: frozenset(names.split()) for risk, names in _NAMES.items()}
 
@@ -58,15 +64,17 @@ _WATCHED_IF_LOADED = ["numpy", "pandas", "numpy.random", "simplejson", "requests
 _WATCHED_CLASSES = [("pandas", "DataFrame"), ("pandas", "Series")]
 
 
-def risk_of(names, operations):
-    """The risk of a script that uses these names and opcodes; 0 for most."""
+def risk_of(names, operations, runs_later=False):
+    """The risk of a script that uses these names and opcodes, and may have code that runs after it; 0 for most."""
     risk = sum(kind for kind, risky in _NAMES.items() if names & risky)
+    if runs_later:
+        risk |= LATER
     return risk | OBJECTS if operations & _CHANGING else risk
 
 
-def risk_of_function(names, operations):
+def risk_of_function(names, operations, runs_later=False):
     """The same for a deployed function: settings that can be compared are put right instead."""
-    risk = risk_of(names - READABLE, operations)
+    risk = risk_of(names - READABLE, operations, runs_later)
     return risk | SETTINGS if names & READABLE else risk
 
 
@@ -119,6 +127,8 @@ class State:
         `loaded` have added to modules stays, since they may rely on it."""
         try:
             if risk & BEYOND_REPAIR:
+                return False
+            if risk & LATER and not _have_it_run():
                 return False
             if risk & OBJECTS and not self._objects_are_clean(loaded):
                 return False
@@ -207,6 +217,15 @@ def _changed(now, before):
     if len(now) == len(before):
         return False
     return any(name not in before and type(value) is not type(os) for name, value in now.items())
+
+
+# As it was before any script could put something else in its place.
+_collect = gc.collect
+
+
+def _have_it_run():
+    """Has what waits for its objects' end run now; false, if that leaves more of the kind again and again."""
+    return any(not _collect() for _ in range(5))
 
 
 def _close_figures():
