@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use pyo3::exceptions::PyModuleNotFoundError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -74,7 +75,21 @@ impl Interpreter {
     /// warnings for the log.
     pub fn start(setup: &Setup) -> anyhow::Result<(Self, Vec<String>)> {
         interpreter::start(&setup.python)?;
-        Python::attach(|py| Self::prepare(py, setup)).context("Python did not get ready for scripts")
+        Python::attach(|py| {
+            Self::prepare(py, setup).map_err(|error| {
+                // Nothing but a module of the standard library is imported before those of the operator's, which may fail.
+                if error.is_instance_of::<PyModuleNotFoundError>(py) {
+                    return anyhow::anyhow!(
+                        "{} is an environment of another build of Python {} than the one that this server was built \
+                         with, and does not fit ({error}); let TABPY_PYTHON name one of the same build",
+                        setup.python,
+                        Self::version()
+                    );
+                }
+                anyhow::Error::new(error)
+            })
+        })
+        .context("Python did not get ready for scripts")
     }
 
     fn prepare(py: Python<'_>, setup: &Setup) -> PyResult<(Self, Vec<String>)> {
