@@ -176,7 +176,8 @@ async function run(event) {
       const rows = Math.max(0, ...data.map((column) => column.length));
       const columnar = answer.body !== null && typeof answer.body === "object" && !Array.isArray(answer.body);
       if (!columnar && rows > 0 && result.length !== 1 && result.length !== rows) {
-        outcome.append(make("p", { className: "notice warn", textContent: `The result has ${result.length} values for ${rows} rows. Tableau takes 1 or ${rows}, and would say "Unexpected number of results".` }));
+        const takes = rows === 1 ? "1 row. Tableau takes 1" : `${rows} rows. Tableau takes 1 or ${rows}`;
+        outcome.append(make("p", { className: "notice warn", textContent: `The result has ${result.length} values for ${takes}, and would say "Unexpected number of results".` }));
       }
       outcome.append(columnar ? make("pre", { textContent: cut(JSON.stringify(answer.body, null, 1)) }) : table(names, data, result));
     } else {

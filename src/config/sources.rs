@@ -156,7 +156,11 @@ impl Sources {
             return Ok(());
         };
         let origin = Origin::File(path.to_owned());
-        for name in section.values.keys().filter(|name| name.starts_with("TABPY_")) {
+        for name in section.values.keys() {
+            // Other names are there for references; a misspelt setting among them gets its warning.
+            if settings::find(name).is_none() && !name.starts_with("TABPY_") {
+                continue;
+            }
             // A value that a stronger source hides need not make sense.
             if self.values.contains_key(name) {
                 continue;
@@ -258,6 +262,22 @@ mod tests {
         assert_eq!(raw.tabpy_queue_size.as_deref(), Some("3"));
         assert_eq!(sources.origin("TABPY_QUEUE_SIZE"), "t.conf");
         assert_eq!(sources.origin("TABPY_HOST"), ".env");
+    }
+
+    #[test]
+    fn every_setting_may_stand_in_the_file_whatever_its_name_begins_with() {
+        let text = settings::SETTINGS
+            .iter()
+            .fold("[TabPy]\nhome = /h\n".to_owned(), |text, setting| text + setting.name + " = x%%y\n");
+        let sources = Sources::merge(&pairs(&[("PORT", "1")]), &Pairs::new(), file(&text)).unwrap();
+        for setting in settings::SETTINGS.iter().filter(|setting| setting.name != "PORT") {
+            assert_eq!(sources.origin(setting.name), "t.conf", "{}", setting.name);
+        }
+        let raw = sources.raw().unwrap();
+        assert_eq!((raw.port.as_deref(), raw.home.as_deref()), (Some("1"), None));
+        assert_eq!(raw.database_url.as_deref(), Some("x%y"));
+        // Scripts are given the environment's variables, and not what the file holds.
+        assert!(sources.for_scripts(&["DATABASE_URL".to_owned()]).is_empty());
     }
 
     #[test]

@@ -145,11 +145,15 @@ pub(super) async fn work(
     }
     if !answer.fits {
         let (rows_in, rows_out) = (answer.rows_in, answer.rows_out);
+        let takes = if rows_in == 1 {
+            "1 row: Tableau takes 1".to_owned()
+        } else {
+            format!("{rows_in} rows: Tableau takes 1 or {rows_in}")
+        };
         tracing::warn!(
             rows_in,
             rows_out,
-            "the answer has {rows_out} values for {rows_in} rows: Tableau takes 1 or {rows_in} (\"Unexpected number of \
-             results\")"
+            "the answer has {rows_out} values for {takes} (\"Unexpected number of results\")"
         );
     }
     if let (400.., Body::Whole(body)) = (answer.status, &answer.body) {

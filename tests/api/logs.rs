@@ -63,6 +63,21 @@ fn a_failure_is_logged_once_with_its_request_and_without_the_users_text() {
     assert!(!server.log().contains("customer-4711"), "{}", server.log());
 }
 
+#[test]
+fn an_answer_of_another_length_is_told_with_the_lengths_that_tableau_takes() {
+    let server = Server::start().ready();
+    server.evaluate("return [1, 2]", json!({"_arg1": [1, 2, 3]})).is(200, "[1, 2]");
+    server.evaluate("return [1, 2]", json!({"_arg1": [1]})).is(200, "[1, 2]");
+    server.evaluate("return []", json!({"_arg1": [1]})).is(200, "[]");
+    for words in [
+        "has 2 values for 3 rows: Tableau takes 1 or 3 (",
+        "has 2 values for 1 row: Tableau takes 1 (",
+        "has 0 values for 1 row: Tableau takes 1 (",
+    ] {
+        server.wait_for_log(words);
+    }
+}
+
 /// The fields of the line that says how a request went.
 fn answered(server: &Server, id: &str) -> serde_json::Map<String, Value> {
     let line = server.wait_for_line(id, |line| line.contains(id) && line.contains("duration_ms"));

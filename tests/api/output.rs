@@ -84,6 +84,25 @@ fn every_way_to_write_is_caught() {
 }
 
 #[test]
+fn a_script_may_log_more_than_warnings_and_the_next_one_does_not() {
+    let server = Server::builder().env("TABPY_WORKERS", "1").env("TABPY_MAX_WORKERS", "1").start().ready();
+    let log = "logging.debug('debug-PLACE')\nlogging.info('info-PLACE')\nlogging.warning('warning-PLACE')\nreturn 1";
+    for (place, first) in [
+        ("plain", ""),
+        ("set", "logging.getLogger().setLevel(logging.INFO)"),
+        ("after-set", ""),
+        ("forced", "logging.basicConfig(level=logging.INFO, force=True)"),
+        ("after-forced", ""),
+    ] {
+        let script = format!("import logging\n{first}\n{}", log.replace("PLACE", place));
+        server.evaluate(&script, json!({})).is(200, "1");
+        server.wait_for_log(&format!("WARNING:root:warning-{place}"));
+        assert_eq!(server.log().contains(&format!("INFO:root:info-{place}")), !first.is_empty(), "{place}");
+        assert!(!server.log().contains(&format!("debug-{place}")), "{place}");
+    }
+}
+
+#[test]
 fn output_is_bounded_and_the_log_says_so() {
     let server = Server::builder().env("TABPY_SCRIPT_OUTPUT_KB", "4").start().ready();
     for script in [

@@ -74,7 +74,10 @@ fn scripts_are_tried() {
     assert_eq!(browser.text("#lines mark"), "▸2");
     browser.fill("#script", "return [1, 2]");
     browser.click("#run");
-    browser.wait_for_text("#outcome", "The result has 2 values for 3 rows");
+    browser.wait_for_text("#outcome", "The result has 2 values for 3 rows. Tableau takes 1 or 3, and");
+    browser.fill("#columns", "Sales\n1\n");
+    browser.click("#run");
+    browser.wait_for_text("#outcome", "The result has 2 values for 1 row. Tableau takes 1, and");
     // Text of all kinds is shown as text.
     browser.fill("#columns", "<img src=x onerror=\"window.harmed = 1\">\n\u{202e}evil\n");
     browser

@@ -154,16 +154,20 @@ const F_SETOWN_EX: u32 = 15;
 const FIOSETOWN: u32 = 0x8901;
 const SIOCSPGRP: u32 = 0x8902;
 
-/// Families of sockets beside those that programs use; all but local ones where the network is closed.
+/// Families of sockets beside those that programs use; all where the network is closed. A local one would reach
+/// whoever listens at a path, as neither Landlock nor a filter sees the path, so there are only pairs then.
 fn sockets(network: bool) -> Rules {
-    let open: &[i32] = if network {
-        &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK]
-    } else {
-        &[libc::AF_UNIX]
-    };
+    let open: &[i32] =
+        if network { &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK] } else { &[] };
     let others: Vec<Is> = open.iter().map(|family| Is::not(0, family.unsigned_abs())).collect();
     let mut rules = Rules::new();
     rules.when(libc::SYS_socket, &others);
+    if !network {
+        rules.when(libc::SYS_socketpair, &[Is::not(0, libc::AF_UNIX.unsigned_abs())]);
+        // Half of a pair can send datagrams to any path, or be connected to it. Streams cannot. Of the kinds of
+        // sockets that local ones have, datagrams and the raw ones that are the same have this bit.
+        rules.when(libc::SYS_socketpair, &[Is::masked(1, libc::SOCK_DGRAM.unsigned_abs())]);
+    }
     rules
 }
 
