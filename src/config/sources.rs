@@ -161,6 +161,13 @@ impl Sources {
             if settings::find(name).is_none() && !name.starts_with("TABPY_") {
                 continue;
             }
+            if let Some((_, own)) = PLATFORMS.iter().find(|(platforms, _)| platforms == name) {
+                // `port = 9004` may stand there for what refers to it.
+                if !section.values.contains_key(*own) {
+                    self.warnings.push(format!("{name} in {origin} has no effect: in a file it is {own}"));
+                }
+                continue;
+            }
             // A value that a stronger source hides need not make sense.
             if self.values.contains_key(name) {
                 continue;
@@ -173,6 +180,9 @@ impl Sources {
         Ok(())
     }
 }
+
+/// What a platform says in the environment, and the same setting in a file.
+const PLATFORMS: [(&str, &str); 2] = [("PORT", "TABPY_PORT"), ("WEB_CONCURRENCY", "TABPY_WORKERS")];
 
 /// What the commands that are clients are given: the environment, then `.env`, then a file of the same form.
 pub(super) fn variables(file: Option<&Path>) -> anyhow::Result<Pairs> {
@@ -265,19 +275,33 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_may_stand_in_the_file_whatever_its_name_begins_with() {
+    fn every_setting_but_the_platforms_may_stand_in_the_file_whatever_its_name_begins_with() {
+        let is_platforms = |name: &str| PLATFORMS.iter().any(|(platforms, _)| *platforms == name);
         let text = settings::SETTINGS
             .iter()
             .fold("[TabPy]\nhome = /h\n".to_owned(), |text, setting| text + setting.name + " = x%%y\n");
-        let sources = Sources::merge(&pairs(&[("PORT", "1")]), &Pairs::new(), file(&text)).unwrap();
-        for setting in settings::SETTINGS.iter().filter(|setting| setting.name != "PORT") {
+        let sources = Sources::merge(&pairs(&[]), &Pairs::new(), file(&text)).unwrap();
+        for setting in settings::SETTINGS.iter().filter(|setting| !is_platforms(setting.name)) {
             assert_eq!(sources.origin(setting.name), "t.conf", "{}", setting.name);
         }
         let raw = sources.raw().unwrap();
-        assert_eq!((raw.port.as_deref(), raw.home.as_deref()), (Some("1"), None));
+        assert_eq!((raw.port.as_deref(), raw.home.as_deref()), (None, None));
         assert_eq!(raw.database_url.as_deref(), Some("x%y"));
         // Scripts are given the environment's variables, and not what the file holds.
         assert!(sources.for_scripts(&["DATABASE_URL".to_owned()]).is_empty());
+    }
+
+    #[test]
+    fn the_platforms_names_are_told_what_they_are_in_a_file_unless_they_are_referred_to() {
+        let warnings =
+            |text: &str| Sources::merge(&pairs(&[]), &Pairs::new(), file(text)).unwrap().warnings.join("\n");
+        let told = warnings("[TabPy]\nport = 1\nWEB_CONCURRENCY = 2\n");
+        assert!(told.contains("PORT in t.conf has no effect: in a file it is TABPY_PORT"), "{told}");
+        assert!(
+            told.contains("WEB_CONCURRENCY in t.conf has no effect: in a file it is TABPY_WORKERS"),
+            "{told}"
+        );
+        assert_eq!(warnings("[TabPy]\nport = 9004\nTABPY_PORT = %(port)s\n"), "");
     }
 
     #[test]
