@@ -219,13 +219,21 @@ def _changed(now, before):
     return any(name not in before and type(value) is not type(os) for name, value in now.items())
 
 
-# As it was before any script could put something else in its place.
-_collect = gc.collect
+# As they were before any script could put something else in their place.
+_collect, _freeze, _clock = gc.collect, gc.freeze, time.perf_counter
+
+# Longer than it takes to look through what a script leaves, in seconds.
+_LONG = 0.001
 
 
 def _have_it_run():
     """Has what waits for its objects' end run now; false, if that leaves more of the kind again and again."""
-    return any(not _collect() for _ in range(5))
+    began = _clock()
+    nothing_left = any(not _collect() for _ in range(5))
+    if _clock() - began > _LONG:
+        # That was for what stays: large packages, loaded functions. No collection looks through it again.
+        _freeze()
+    return nothing_left
 
 
 def _close_figures():
