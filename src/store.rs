@@ -283,6 +283,13 @@ impl Shared {
         outcome.map(|()| given)
     }
 
+    /// The same, where nobody waits to be told that it did not come about.
+    fn note<T>(&self, change: impl FnOnce(&mut State) -> T) {
+        if let Err(error) = self.change(change) {
+            tracing::error!("the index of functions could not be written: {error}");
+        }
+    }
+
     /// Puts an object where workers find it.
     async fn shelve(self: &Arc<Self>, object: Object) -> std::io::Result<()> {
         let shared = Arc::clone(self);

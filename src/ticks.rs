@@ -33,21 +33,27 @@ thread_local! {
 
 impl Clock {
     fn start(&mut self) {
-        if self.ticking.as_ref().is_none_or(AbortHandle::is_finished) {
-            let ticking = tokio::spawn(async {
-                loop {
-                    tokio::time::sleep(PAUSE).await;
-                    CLOCK.with_borrow_mut(Self::tick);
-                }
-            });
-            self.ticking = Some(ticking.abort_handle());
-        }
+        repeat(&mut self.ticking, PAUSE, || CLOCK.with_borrow_mut(Self::tick));
     }
 
     fn tick(&mut self) {
         self.ticks += 1;
         // Waking only has the runtime note whose turn it is.
         self.waiting.iter().for_each(|(_, waker)| waker.wake_by_ref());
+    }
+}
+
+/// Has this thread's runtime do something after each pause, unless it does so already. Where a runtime has ended, the
+/// next one begins anew.
+pub(crate) fn repeat(repeating: &mut Option<AbortHandle>, pause: Duration, act: fn()) {
+    if repeating.as_ref().is_none_or(AbortHandle::is_finished) {
+        let task = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(pause).await;
+                act();
+            }
+        });
+        *repeating = Some(task.abort_handle());
     }
 }
 

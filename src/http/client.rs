@@ -10,9 +10,9 @@ use std::sync::Arc;
 use actix_web::HttpRequest;
 use actix_web::dev::{Extensions, ServiceRequest};
 use actix_web::rt::net::TcpStream;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 
-use super::silent::{self, Open, Requests};
+use super::silent::{self, Open, Requests, shows};
 use crate::ticks::tick;
 
 /// A second handle to a connection, to look at it while its owner is waiting.
@@ -47,9 +47,7 @@ pub(super) async fn has_left(request: &HttpRequest) {
     tick().await;
     loop {
         tick().await;
-        let mut watched = [PollFd::new(&*handle, PollFlags::RDHUP)];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        if poll(&mut watched, Some(&now)).is_ok_and(|ready| ready > 0) {
+        if shows(&handle, PollFlags::RDHUP) {
             return;
         }
     }

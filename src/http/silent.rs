@@ -13,6 +13,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{Shutdown, shutdown};
 use tokio::task::AbortHandle;
 
+use crate::ticks::repeat;
+
 /// Who closes sooner loses requests: a platform's router keeps its connections open for about 90 s.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(95);
 
@@ -68,23 +70,17 @@ impl Drop for Open {
 pub(super) fn watch(handle: &Arc<OwnedFd>) -> Rc<Requests> {
     let requests = Rc::<Requests>::default();
     WATCH.with_borrow_mut(|watch| {
-        watch.connections.push(Watched {
-            requests: Rc::downgrade(&requests),
-            handle: Arc::downgrade(handle),
-            begun: 0,
-            since: Instant::now(),
-        });
-        if watch.looking.as_ref().is_none_or(AbortHandle::is_finished) {
-            let looking = tokio::spawn(async {
-                loop {
-                    tokio::time::sleep(PAUSE).await;
-                    WATCH.with_borrow_mut(|watch| watch.look(Instant::now()));
-                }
-            });
-            watch.looking = Some(looking.abort_handle());
-        }
+        watch.connections.push(Watched::new(&requests, handle));
+        repeat(&mut watch.looking, PAUSE, || WATCH.with_borrow_mut(|watch| watch.look(Instant::now())));
     });
     requests
+}
+
+impl Watched {
+    fn new(requests: &Rc<Requests>, handle: &Arc<OwnedFd>) -> Self {
+        let (requests, handle) = (Rc::downgrade(requests), Arc::downgrade(handle));
+        Self { requests, handle, begun: 0, since: Instant::now() }
+    }
 }
 
 impl Watch {
@@ -94,8 +90,12 @@ impl Watch {
             else {
                 return false;
             };
-            // An answer that is still being taken is as good as a request.
-            if requests.open.get() > 0 || requests.begun.get() != connection.begun || !is_writable(&handle) {
+            // There is room to write once the client has taken nearly all that it was sent; an answer that is still being
+            // taken is as good as a request.
+            if requests.open.get() > 0
+                || requests.begun.get() != connection.begun
+                || !shows(&handle, PollFlags::OUT)
+            {
                 (connection.begun, connection.since) = (requests.begun.get(), now);
             }
             let silent = now - connection.since > KEEP_ALIVE + HEADERS;
@@ -109,10 +109,10 @@ impl Watch {
     }
 }
 
-/// Whether the client has taken nearly all that it was sent.
-fn is_writable(handle: &OwnedFd) -> bool {
+/// Whether a connection is in this state now.
+pub(super) fn shows(handle: &OwnedFd, state: PollFlags) -> bool {
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut [PollFd::new(handle, PollFlags::OUT)], Some(&now)).is_ok_and(|ready| ready > 0)
+    poll(&mut [PollFd::new(handle, state)], Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
 #[cfg(test)]
@@ -129,12 +129,7 @@ mod tests {
         client.set_nonblocking(true).unwrap();
         let handle = Arc::new(OwnedFd::from(listener.accept().unwrap().0));
         let requests = Rc::<Requests>::default();
-        let watched = Watched {
-            requests: Rc::downgrade(&requests),
-            handle: Arc::downgrade(&handle),
-            begun: 0,
-            since: Instant::now(),
-        };
+        let watched = Watched::new(&requests, &handle);
         (Watch { connections: vec![watched], looking: None }, requests, handle, client)
     }
 

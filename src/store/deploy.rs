@@ -3,16 +3,16 @@
 
 use std::sync::Arc;
 
+use super::Shared;
 use super::database::Database;
 use super::describe::{Change, changed};
 use super::in_force::keep;
 use super::name::FunctionName;
 use super::object::Object;
-use super::stored::{About, Stored, now, uuid};
+use super::stored::{About, Stored, new_uuid, now};
 use super::trial::{Stopped, check_target, choose, nothing_in_it, try_out, with_what_is_in_force};
 use super::turn::{missing, turn};
 use super::view::{Attempt, Function, Load, View};
-use super::{Shared, State};
 use crate::catalogue::{Content, Kind};
 use crate::failure::Failure;
 
@@ -69,9 +69,9 @@ pub(super) async fn deploy(shared: Arc<Shared>, deploy: Deploy) -> Result<Functi
     let kind = if matches!(new, New::Alias { .. }) { "alias" } else { "model" };
     let attempt = |load| Attempt { version, kind, load };
     let text = name.as_str().to_owned();
-    note(&shared, |state| state.attempts.insert(text.clone(), attempt(Load::InProgress)));
+    shared.note(|state| state.attempts.insert(text.clone(), attempt(Load::InProgress)));
     let outcome = try_and_keep(&shared, &database, &view, &name, version, new, change).await;
-    note(&shared, |state| match &outcome {
+    shared.note(|state| match &outcome {
         Err(Stopped::NotLoaded(reason)) if existing.is_some() || state.attempts.len() < MOST_ATTEMPTS => {
             let reason = with_what_is_in_force(reason, existing);
             state.attempts.insert(text.clone(), attempt(Load::Failed(reason)));
@@ -80,19 +80,11 @@ pub(super) async fn deploy(shared: Arc<Shared>, deploy: Deploy) -> Result<Functi
             state.attempts.remove(&text);
         }
     });
-    outcome.map_err(|stopped| match stopped {
-        Stopped::Failure(failure) => failure,
-        Stopped::NotLoaded(reason) => {
-            // The reason may quote the source, which is nothing for a log.
-            tracing::warn!(
-                name = name.as_str(),
-                version,
-                "not deployed: it does not load, /status tells why"
-            );
-            Failure::new(422, format!("LoadFailed: endpoint {name} was not deployed."))
-                .info(with_what_is_in_force(&reason, existing))
-        }
-    })
+    if let Err(Stopped::NotLoaded(_)) = &outcome {
+        // The reason may quote the source, which is nothing for a log.
+        tracing::warn!(name = name.as_str(), version, "not deployed: it does not load, /status tells why");
+    }
+    outcome.map_err(|stopped| stopped.failure(&format!("endpoint {name} was not deployed."), existing))
 }
 
 async fn try_and_keep(
@@ -137,8 +129,7 @@ async fn try_and_keep(
         version,
         content,
         about: changed(about, &change)?,
-        uuid: uuid()
-            .map_err(|error| Failure::new(500, "There are no random numbers.").info(error.to_string()))?,
+        uuid: new_uuid()?,
         size: object.as_ref().map_or(0, Object::size),
         deployed_by: change.user.as_deref().map(str::to_owned),
         creation_time: before.map_or(time, |function| function.current.creation_time),
@@ -146,10 +137,4 @@ async fn try_and_keep(
         deployed_time: time,
     };
     Ok(keep(shared, database, before, stored, object.as_ref()).await?)
-}
-
-fn note<T>(shared: &Shared, change: impl FnOnce(&mut State) -> T) {
-    if let Err(error) = shared.change(change) {
-        tracing::error!("the index of functions could not be written: {error}");
-    }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::Shared;
 use super::name::{FunctionName, WHAT_A_NAME_TAKES};
 use super::object::Object;
-use super::stored::{About, Stored, now};
-use super::{Shared, State};
+use super::stored::{About, Stored, as_uuid, now};
 use crate::catalogue::{Content, Kind, Published, Trial};
 
 /// A file of the folder.
@@ -59,7 +59,7 @@ pub(super) async fn publish(shared: Arc<Shared>) {
             Err(reason) => refuse(&shared, &source.stem, reason),
         }
     }
-    note(&shared, |state| state.folder_done = true);
+    shared.note(|state| state.folder_done = true);
 }
 
 async fn try_out(shared: &Arc<Shared>, source: &Source) -> Result<Vec<Published>, String> {
@@ -109,20 +109,14 @@ fn take(shared: &Shared, source: &Source, functions: Vec<Published>) {
             last_modified_time: source.modified,
             deployed_time: now(),
         });
-        note(shared, |state| state.published.insert(name, (format!("{}.py", source.stem), stored)));
+        shared.note(|state| state.published.insert(name, (format!("{}.py", source.stem), stored)));
     }
     tracing::info!(file = format!("{}.py", source.stem), functions = names.join(", "), "published");
 }
 
 fn refuse(shared: &Shared, stem: &str, reason: String) {
     tracing::warn!(file = format!("{stem}.py"), "not published: {reason}");
-    note(shared, |state| state.broken.insert(stem.to_owned(), reason));
-}
-
-fn note<T>(shared: &Shared, change: impl FnOnce(&mut State) -> T) {
-    if let Err(error) = shared.change(change) {
-        tracing::error!("the index of functions could not be written: {error}");
-    }
+    shared.note(|state| state.broken.insert(stem.to_owned(), reason));
 }
 
 /// The files, by name; and why some cannot be read.
@@ -162,6 +156,5 @@ fn source(path: &Path, stem: &str, most: usize) -> Result<Source, String> {
 fn uuid(object: &Object, name: &str) -> String {
     use sha2::{Digest as _, Sha256};
     let digest = Sha256::digest(format!("{} {name}", object.id()));
-    let digits: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+    as_uuid(std::array::from_fn(|place| digest[place]))
 }

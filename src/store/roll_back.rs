@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::Shared;
 use super::in_force::keep;
 use super::name::FunctionName;
-use super::stored::{Stored, now, uuid};
-use super::trial::{Stopped, check_target, load, with_what_is_in_force};
+use super::stored::{Stored, new_uuid, now};
+use super::trial::{Stopped, check_target, load};
 use super::turn::{deployed, turn};
 use super::view::Function;
 use crate::catalogue::{Content, Kind};
@@ -40,17 +40,12 @@ pub(super) async fn roll_back(
             load(&shared, object, Kind::Source, Some(function.clone()), None).await.map(drop)
         }
     };
-    tried.map_err(|stopped| match stopped {
-        Stopped::Failure(failure) => failure,
-        Stopped::NotLoaded(reason) => {
-            Failure::new(422, format!("LoadFailed: version {version} of {name} was not put in force again."))
-                .info(with_what_is_in_force(&reason, Some(function)))
-        }
+    tried.map_err(|stopped| {
+        stopped.failure(&format!("version {version} of {name} was not put in force again."), Some(function))
     })?;
     let mut stored = Stored::clone(old);
     stored.version = function.current.version.saturating_add(1);
-    stored.uuid =
-        uuid().map_err(|error| Failure::new(500, "There are no random numbers.").info(error.to_string()))?;
+    stored.uuid = new_uuid()?;
     stored.deployed_by = user.as_deref().map(str::to_owned);
     stored.deployed_time = now();
     stored.last_modified_time = stored.deployed_time;

@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::catalogue::{Content, Published, Version};
+use crate::failure::Failure;
 
 /// What is said of a function that says nothing of itself, in TabPy's words.
 pub(super) const NO_DOCSTRING: &str = "-- no docstring found in query function --";
@@ -141,9 +142,18 @@ pub(super) fn uuid() -> Result<String, getrandom::Error> {
     getrandom::fill(&mut bytes)?;
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
+    Ok(as_uuid(bytes))
+}
+
+/// One for a new version.
+pub(super) fn new_uuid() -> Result<String, Failure> {
+    uuid().map_err(|error| Failure::new(500, "There are no random numbers.").info(error.to_string()))
+}
+
+/// Bytes in the form of one.
+pub(super) fn as_uuid(bytes: [u8; 16]) -> String {
     let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
-    Ok(parts.join("-"))
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
 }
 
 #[cfg(test)]

@@ -18,6 +18,17 @@ pub(super) enum Stopped {
     Failure(Failure),
 }
 
+impl Stopped {
+    /// The answer to whoever asked, where `what` did not come about.
+    pub(super) fn failure(self, what: &str, existing: Option<&Function>) -> Failure {
+        match self {
+            Self::Failure(failure) => failure,
+            Self::NotLoaded(reason) => Failure::new(422, format!("LoadFailed: {what}"))
+                .info(with_what_is_in_force(&reason, existing)),
+        }
+    }
+}
+
 impl From<Failure> for Stopped {
     fn from(failure: Failure) -> Self {
         Self::Failure(failure)

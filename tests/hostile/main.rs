@@ -22,6 +22,7 @@ mod endless;
 mod floods;
 mod forks;
 mod killing;
+mod later;
 mod left_over;
 mod memory;
 mod pool;
