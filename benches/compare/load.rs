@@ -1,13 +1,17 @@
 //! Sends one request over and over on kept-alive connections and times each answer. All
-//! connections share one thread: it takes its turns on the same cores as the server, so it reads no
-//! more of HTTP than the status and the length, and compares the rest with what must come.
+//! connections share one thread: it takes its turns on the same cores as the server, so it asks the
+//! kernel itself which of them can be read, reads no more of HTTP than the status and the length, and
+//! compares the rest with what must come.
 
-use std::net::SocketAddr;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
 pub(crate) struct Exchange<'a> {
     pub(crate) address: SocketAddr,
@@ -37,18 +41,57 @@ pub(crate) struct Measured {
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) fn run(exchange: &Exchange<'_>, load: &Load) -> Result<Timed> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        tokio::time::timeout(load.time + PATIENCE, run_all(exchange, load))
-            .await
-            .context("no answer in time")?
+    let events = epoll::create(CreateFlags::CLOEXEC)?;
+    let mut connections = Vec::new();
+    for _ in 0..load.connections {
+        connections.push(Connection::open(exchange.address)?);
+    }
+    let started = Instant::now();
+    let until = started + load.time;
+    for (number, connection) in connections.iter_mut().enumerate() {
+        epoll::add(&events, &connection.stream, EventData::new_u64(number as u64), EventFlags::IN)?;
+        connection.begin(exchange, started);
+        connection.send(&events, number)?;
+    }
+
+    let mut buffer = vec![0; 256 * 1024];
+    let mut ready = Vec::with_capacity(load.connections);
+    let mut busy = load.connections;
+    while busy > 0 {
+        ensure!(until.elapsed() < PATIENCE, "no answer in time");
+        let pause = Timespec { tv_sec: 1, tv_nsec: 0 };
+        epoll::wait(&events, spare_capacity(&mut ready), Some(&pause))?;
+        for event in ready.drain(..) {
+            let number = event.data.u64() as usize;
+            let connection = &mut connections[number];
+            connection.send(&events, number)?;
+            if !connection.receive(exchange, &mut buffer)? {
+                continue;
+            }
+            let now = Instant::now();
+            connection.latencies.push(now - connection.sent_at);
+            if connection.latencies.len() < load.least || now < until {
+                connection.begin(exchange, now);
+                connection.send(&events, number)?;
+            } else {
+                busy -= 1;
+            }
+        }
+    }
+    let elapsed = started.elapsed();
+    let mut latencies: Vec<Duration> =
+        connections.into_iter().flat_map(|connection| connection.latencies).collect();
+    latencies.sort_unstable();
+    Ok(Timed {
+        per_second: latencies.len() as f64 / elapsed.as_secs_f64(),
+        median: percentile(&latencies, 50),
+        percentile_99: percentile(&latencies, 99),
     })
 }
 
 /// Sends one request and gives the text of its answer, which is short.
 pub(crate) fn ask(address: SocketAddr, request: &[u8]) -> Result<String> {
-    use std::io::{Read as _, Write as _};
-    let mut stream = std::net::TcpStream::connect(address)?;
+    let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(request)?;
     let mut received = Vec::new();
@@ -66,77 +109,105 @@ pub(crate) fn ask(address: SocketAddr, request: &[u8]) -> Result<String> {
     }
 }
 
-async fn run_all(exchange: &Exchange<'_>, load: &Load) -> Result<Timed> {
-    let mut connections = Vec::new();
-    for _ in 0..load.connections {
-        connections.push(Connection::open(exchange.address).await?);
-    }
-    let started = Instant::now();
-    let until = started + load.time;
-    let outcomes =
-        futures_util::future::try_join_all(connections.into_iter().map(|mut connection| async move {
-            let mut latencies = Vec::new();
-            while latencies.len() < load.least || Instant::now() < until {
-                let sent = Instant::now();
-                connection.exchange(exchange).await?;
-                latencies.push(sent.elapsed());
-            }
-            anyhow::Ok(latencies)
-        }))
-        .await?;
-    let elapsed = started.elapsed();
-    let mut latencies = outcomes.concat();
-    latencies.sort_unstable();
-    Ok(Timed {
-        per_second: latencies.len() as f64 / elapsed.as_secs_f64(),
-        median: percentile(&latencies, 50),
-        percentile_99: percentile(&latencies, 99),
-    })
-}
-
 /// Nearest rank; of few values the 99th is the largest.
 fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     let rank = (sorted.len() * percent).div_ceil(100);
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
-struct Connection {
+struct Connection<'a> {
     stream: TcpStream,
-    buffer: Vec<u8>,
+    /// What the socket has not taken yet.
+    unsent: &'a [u8],
+    /// Whether the socket is to say when it takes more.
+    waits_to_send: bool,
+    /// What came of a head that is not whole.
+    head: Vec<u8>,
+    /// What is to come of the body, once the head was there.
+    rest: Option<&'a [u8]>,
+    sent_at: Instant,
+    latencies: Vec<Duration>,
 }
 
-impl Connection {
-    async fn open(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+impl<'a> Connection<'a> {
+    fn open(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: vec![0; 256 * 1024] })
+        stream.set_nonblocking(true)?;
+        Ok(Self {
+            stream,
+            unsent: &[],
+            waits_to_send: false,
+            head: Vec::new(),
+            rest: None,
+            sent_at: Instant::now(),
+            latencies: Vec::new(),
+        })
     }
 
-    async fn exchange(&mut self, exchange: &Exchange<'_>) -> Result<()> {
-        self.stream.write_all(exchange.request).await?;
-        let mut filled = 0;
-        let head = loop {
-            filled += self.read(filled).await?;
-            if let Some(end) = memchr::memmem::find(&self.buffer[..filled], b"\r\n\r\n") {
-                break end + 4;
+    fn begin(&mut self, exchange: &Exchange<'a>, now: Instant) {
+        self.unsent = exchange.request;
+        self.sent_at = now;
+    }
+
+    /// As much as the socket takes.
+    fn send(&mut self, events: &OwnedFd, number: usize) -> Result<()> {
+        while !self.unsent.is_empty() {
+            match self.stream.write(self.unsent) {
+                Ok(count) => self.unsent = &self.unsent[count..],
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error).context("while sending"),
             }
-            ensure!(filled < self.buffer.len(), "the head of the answer does not end");
-        };
-        let length = check_head(&self.buffer[..filled], head)?;
-        ensure!(length == exchange.answer.len(), "{length} bytes came, not {}", exchange.answer.len());
-        let mut rest = check_part(exchange.answer.as_bytes(), &self.buffer[head..filled])?;
-        while !rest.is_empty() {
-            let count = self.read(0).await?;
-            rest = check_part(rest, &self.buffer[..count])?;
+        }
+        let waits = !self.unsent.is_empty();
+        if waits != self.waits_to_send {
+            let wanted = if waits { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
+            epoll::modify(events, &self.stream, EventData::new_u64(number as u64), wanted)?;
+            self.waits_to_send = waits;
         }
         Ok(())
     }
 
-    async fn read(&mut self, at: usize) -> Result<usize> {
-        let count = self.stream.read(&mut self.buffer[at..]).await?;
-        ensure!(count > 0, "the server closed the connection");
-        Ok(count)
+    /// One read; whether the answer is there.
+    fn receive(&mut self, exchange: &Exchange<'a>, buffer: &mut [u8]) -> Result<bool> {
+        let count = match self.stream.read(buffer) {
+            Ok(0) => bail!("the server closed the connection"),
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(error).context("while receiving"),
+        };
+        let rest = match self.rest {
+            Some(rest) => check_part(rest, &buffer[..count])?,
+            None if self.head.is_empty() => match first_part(exchange.answer, &buffer[..count])? {
+                Some(rest) => rest,
+                None => {
+                    self.head.extend_from_slice(&buffer[..count]);
+                    return Ok(false);
+                }
+            },
+            None => {
+                self.head.extend_from_slice(&buffer[..count]);
+                match first_part(exchange.answer, &self.head)? {
+                    Some(rest) => rest,
+                    None => return Ok(false),
+                }
+            }
+        };
+        self.head.clear();
+        self.rest = (!rest.is_empty()).then_some(rest);
+        Ok(rest.is_empty())
     }
+}
+
+/// What of the body is still to come after these bytes, if the head is among them.
+fn first_part<'a>(answer: &'a str, received: &[u8]) -> Result<Option<&'a [u8]>> {
+    let Some(end) = memchr::memmem::find(received, b"\r\n\r\n") else {
+        ensure!(received.len() < 64 * 1024, "the head of the answer does not end");
+        return Ok(None);
+    };
+    let length = check_head(received, end + 4)?;
+    ensure!(length == answer.len(), "{length} bytes came, not {}", answer.len());
+    check_part(answer.as_bytes(), &received[end + 4..]).map(Some)
 }
 
 /// The body's length, if the status is 200.
