@@ -45,7 +45,8 @@ impl Pool {
             }
             self.lease(&mut state, false)?
         };
-        let coming = lease.send_early(length, generation)?;
+        let memory = lease.memory(length)?;
+        let coming = lease.send_early(memory, length, generation)?;
         Some(Feed { lease: Some(lease), coming })
     }
 }
@@ -53,9 +54,7 @@ impl Pool {
 impl Feed {
     /// Takes some more of the body; false, if that is more than there was to be.
     pub fn push(&mut self, bytes: &[u8]) -> bool {
-        let Coming { memory, length, .. } = &mut self.coming;
-        let Some(memory) = Arc::get_mut(memory) else { return false };
-        if memory.filled().len() + bytes.len() > *length || !memory.push(bytes) {
+        if !self.coming.push(bytes) {
             return false;
         }
         if let Some(lease) = &mut self.lease
@@ -101,6 +100,12 @@ impl AsRef<[u8]> for Whole {
 impl Coming {
     pub(super) fn new(id: u64, last: u64, memory: Arc<Mapping>, length: usize) -> Self {
         Self { id, last, memory, length, told: 0 }
+    }
+
+    /// Puts some more of the body in its place; false, if that is more than there was to be.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> bool {
+        let Some(memory) = Arc::get_mut(&mut self.memory) else { return false };
+        memory.filled().len() + bytes.len() <= self.length && memory.push(bytes)
     }
 
     /// What it means that the worker hears no more.

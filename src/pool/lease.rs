@@ -3,14 +3,23 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::exchange::Lost;
 use super::feed::Coming;
 use super::reply::Done;
 use super::starter::Order;
 use super::worker::Worker;
 use super::{Job, Shared};
+use crate::mapping::Mapping;
 use crate::metrics::Ended;
 use crate::wire::{Request, Task};
+
+/// A longer body is quicker in memory than over the wire, and there once less.
+const LARGE: usize = 2 << 20;
+
+/// So much of it is put there in one go.
+const STEP: usize = 256 << 10;
 
 /// What a worker may do as there are processors to spare.
 #[derive(Clone, Copy, Default)]
@@ -54,6 +63,10 @@ impl Lease {
     /// Has the worker do a job, of which it may have been sent something already.
     pub(super) async fn exchange(&mut self, job: &mut Job, begun: Option<Coming>) -> Result<Done, Lost> {
         self.reason = Ended::Stopped;
+        let begun = match begun {
+            None => self.lay_out(job).await?,
+            begun => begun,
+        };
         let was_in_memory = begun.is_some();
         if !was_in_memory {
             self.begin();
@@ -76,10 +89,40 @@ impl Lease {
         Ok(done)
     }
 
-    /// Tells the worker of a body of so many bytes that is still coming, for an evaluation. None, if the worker is
-    /// of no use for it.
-    pub(super) fn send_early(&mut self, length: usize, generation: u64) -> Option<Coming> {
-        let memory = self.worker.as_ref()?.room.as_ref()?.take(length)?;
+    /// Puts a large body that is whole where the worker reads it. None, if it goes over the wire.
+    async fn lay_out(&mut self, job: &mut Job) -> Result<Option<Coming>, Lost> {
+        let length = job.body.len();
+        if job.task != Task::Evaluate || length <= LARGE {
+            return Ok(None);
+        }
+        let Some(memory) = self.memory(length) else { return Ok(None) };
+        let mut coming = self.send_early(memory, length, job.generation).ok_or(Lost::BeforeItBegan)?;
+        for part in job.body.chunks(STEP) {
+            if !coming.push(part) || !self.tell(&mut coming) {
+                return Err(coming.lost());
+            }
+            // Others of this thread go on meanwhile.
+            tokio::task::yield_now().await;
+        }
+        // Once is enough.
+        job.body = Bytes::from_owner(coming.whole());
+        self.reason = Ended::Stopped;
+        Ok(Some(coming))
+    }
+
+    /// The memory for a body of so many bytes, if the worker has such and it is free.
+    pub(super) fn memory(&self, length: usize) -> Option<Arc<Mapping>> {
+        self.worker.as_ref()?.room.as_ref()?.take(length)
+    }
+
+    /// Tells the worker of a body of so many bytes that comes to its memory, for an evaluation. None, if the worker is
+    /// of no use any more.
+    pub(super) fn send_early(
+        &mut self,
+        memory: Arc<Mapping>,
+        length: usize,
+        generation: u64,
+    ) -> Option<Coming> {
         self.begin();
         let (limits, spare) = (&self.shared.start.limits, self.spare);
         self.worker.as_ref()?.reads(length);
