@@ -92,6 +92,23 @@ impl Mapping {
         true
     }
 
+    /// Memory behind what is there that earlier bodies have taken.
+    pub fn spare(&mut self) -> &mut [u8] {
+        let length = self.taken().saturating_sub(self.filled);
+        // SAFETY: it is mapped up to there, and this is the only writer; no other process can write to it.
+        unsafe { std::slice::from_raw_parts_mut(self.stretch.start.as_ptr().add(self.filled), length) }
+    }
+
+    /// So much of what was spare has been filled.
+    pub fn fill(&mut self, bytes: usize) {
+        self.filled = self.taken().min(self.filled + bytes);
+    }
+
+    /// How much memory it takes, at most.
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed).min(self.stretch.length)
+    }
+
     /// What is there.
     pub fn filled(&self) -> &[u8] {
         // SAFETY: these bytes are filled; they change only through `&mut self`, as no other process can write to them.

@@ -13,6 +13,7 @@ mod folder;
 mod forker;
 mod job;
 mod lease;
+mod memory;
 mod output;
 mod process;
 mod reply;

@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind, IoSlice, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use rustix::buffer::{Buffer, spare_capacity};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -33,10 +34,18 @@ impl Wire {
 
     /// Appends what has come to the spare room of a buffer; nothing is the end.
     pub(super) fn try_read(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        self.try_read_to(buffer.capacity() - buffer.len(), spare_capacity(buffer))
+    }
+
+    /// The same to a place for so many bytes.
+    pub(super) fn try_read_to(
+        &self,
+        room: usize,
+        place: impl Buffer<u8, Output = usize>,
+    ) -> io::Result<usize> {
         let mut read = None;
         let outcome = self.0.try_io(Interest::READABLE, |stream| {
-            let room = buffer.capacity() - buffer.len();
-            let length = rustix::io::read(stream, rustix::buffer::spare_capacity(buffer))?;
+            let length = rustix::io::read(stream, place)?;
             if length > 0 && length < room {
                 // That was all there is, which another read would only confirm.
                 read = Some(length);

@@ -46,16 +46,13 @@ impl Worker {
         // Evaluations are judged by the worker.
         self.innocent &= job.task == Task::Evaluate;
         let body_length = job.body.len();
-        let mut in_memory = None;
+        let mut memory = None;
         let (id, last) = match begun {
             Some(coming) => {
                 let (wire, _) = self.watched().map_err(|_| coming.lost())?;
                 coming.finish(wire).await.map_err(|_| coming.lost())?;
-                in_memory = Some(coming.whole());
                 let ids = (coming.id, coming.last);
-                if let Some(room) = &self.room {
-                    room.put_back(coming.into_memory());
-                }
+                memory = self.room.clone().map(|room| coming.lent_by(room));
                 ids
             }
             None => {
@@ -85,16 +82,18 @@ impl Worker {
         // What a function answers is looked at whole.
         let in_parts = job.task == Task::Evaluate;
         let max_response_bytes = limits.max_response_bytes;
-        let received =
-            Source { wire, output, printed: &mut printed, max_response_bytes, id, in_parts }.reply().await;
+        let mut source =
+            Source { wire, output, printed: &mut printed, memory, max_response_bytes, id, in_parts };
+        let received = source.reply().await;
+        let memory = source.memory;
         // The worker has not begun, or has not read all of it, where one of these turns out.
-        let has_left = matches!(&received, Ok(Some(done)) if done.reply.id == last);
+        let has_left = matches!(&received, Ok(Some(done)) if done.reply.id == last && !done.came_in_pieces);
         let is_reset = matches!(&received, Err(error) if error.kind() == ErrorKind::ConnectionReset);
         if (has_left || is_reset)
-            && let Some(whole) = in_memory
+            && let Some(memory) = memory
         {
             // No part of what bodies may take together any more; but nobody else would have it.
-            job.body = Bytes::from_owner(whole);
+            job.body = Bytes::from_owner(memory);
         }
         if is_reset && job.body.len() == body_length {
             // The kernel says so where bytes were left unread: the request was never whole on the other side.

@@ -8,6 +8,7 @@ use super::Pool;
 use super::channel::Wire;
 use super::exchange::{BEGUN, Lost};
 use super::lease::Lease;
+use super::room::{Loan, Room};
 use crate::mapping::Mapping;
 
 /// The worker is told after so many bytes that there are more.
@@ -152,8 +153,8 @@ impl Coming {
         Whole(Arc::clone(&self.memory))
     }
 
-    /// The memory, for the next body.
-    pub(super) fn into_memory(self) -> Arc<Mapping> {
-        self.memory
+    /// The memory, which will go back to its room.
+    pub(super) fn lent_by(self, room: Room) -> Loan {
+        Loan::new(room, self.memory)
     }
 }

@@ -8,9 +8,11 @@ use bytes::Bytes;
 use tokio::net::unix::pipe;
 
 use super::channel::Wire;
+use super::memory::Memory;
 use super::output::Printed;
+use super::room::Loan;
+use crate::heap;
 use crate::wire::{self, Reply};
-use crate::{heap, large_pages};
 
 /// Enough for the reply to a tiny request, header included.
 pub(super) const FIRST_READ: usize = 4096;
@@ -62,21 +64,49 @@ impl Pieces {
         all
     }
 
-    fn push(&mut self, part: Range<usize>) {
-        self.length += part.len();
-        self.unsliced.push(part);
-    }
-
     /// Takes the memory in which parts are.
     fn slice(&mut self, memory: &Bytes) {
         self.whole.extend(self.unsliced.drain(..).map(|part| memory.slice(part)));
     }
+}
 
-    /// Memory for what comes next, as much as has come so far.
-    fn more_memory(&self) -> Vec<u8> {
-        let mut memory = Vec::with_capacity(self.length.clamp(LEAST_MEMORY, MOST_MEMORY));
-        large_pages::prefer(memory.spare_capacity_mut());
-        memory
+/// What has come: parts of an answer, and from `start` on what is not looked at yet.
+struct Received {
+    memory: Memory,
+    start: usize,
+    pieces: Pieces,
+}
+
+impl Received {
+    /// What follows is a part of so many bytes.
+    fn cut(&mut self, length: usize) {
+        let end = self.start + length;
+        self.pieces.unsliced.push(self.start..end);
+        self.pieces.length += length;
+        self.start = end;
+    }
+
+    /// Sees to it that there is room for so many bytes from `start` on; parts stay where they are. `lent` memory is taken
+    /// first.
+    fn make_room(&mut self, length: usize, lent: &mut Option<Loan>) {
+        if self.memory.capacity() - self.start >= length {
+            return;
+        }
+        let lent = lent.take().and_then(Loan::cleared).filter(|lent| lent.capacity() >= length);
+        let mut memory = lent.map_or_else(
+            || {
+                // As much as has come so far, where more will come.
+                let usual = self.pieces.length.clamp(LEAST_MEMORY, MOST_MEMORY);
+                Memory::fresh(if self.pieces.length == 0 { length } else { length.max(usual) })
+            },
+            Memory::Lent,
+        );
+        memory.push(&self.memory.filled()[self.start..]);
+        let full = std::mem::replace(&mut self.memory, memory);
+        self.start = 0;
+        if !self.pieces.unsliced.is_empty() {
+            self.pieces.slice(&full.freeze());
+        }
     }
 }
 
@@ -96,20 +126,22 @@ pub(super) struct Source<'a> {
     pub(super) id: u64,
     /// Whether a long answer may come in parts.
     pub(super) in_parts: bool,
+    /// What the body has taken. Once an answer comes, that lies there.
+    pub(super) memory: Option<Loan>,
 }
 
 impl Source<'_> {
     /// The reply, or `None` when what came is no reply.
     pub(super) async fn reply(&mut self) -> io::Result<Option<Done>> {
-        let mut pieces = Pieces::default();
-        let mut received = Vec::with_capacity(FIRST_READ);
-        // Where what is read next begins.
-        let mut start = 0;
+        let memory = Memory::fresh(FIRST_READ);
+        let mut received = Received { memory, start: 0, pieces: Pieces::default() };
         let mut confessed = false;
         loop {
-            self.read_to(&mut received, start + wire::HEADER).await?;
-            let Some(Ok(reply)) = received[start..].first_chunk().map(Reply::decode) else { return Ok(None) };
-            start += wire::HEADER;
+            received.make_room(wire::HEADER, &mut None);
+            self.read_to(&mut received, wire::HEADER).await?;
+            let header = received.memory.filled()[received.start..].first_chunk();
+            let Some(Ok(reply)) = header.map(Reply::decode) else { return Ok(None) };
+            received.start += wire::HEADER;
             if reply.impure {
                 // Once is enough: a script that says so for ever would fill the memory here.
                 if confessed || reply.id != self.id {
@@ -120,44 +152,40 @@ impl Source<'_> {
             }
             let Some(length) = length(&reply, self.max_response_bytes) else { return Ok(None) };
             let is_answer = self.in_parts && reply.status == 200;
-            if is_answer && pieces.length + length > self.max_response_bytes {
+            if is_answer && received.pieces.length + length > self.max_response_bytes {
                 return Ok(None);
             }
-            let end = start + length;
             if reply.more {
                 // Many short ones would take more memory than they hold.
                 if !is_answer || reply.id != self.id || length < wire::PART {
                     return Ok(None);
                 }
-                self.read_to(&mut received, end).await?;
-                pieces.push(start..end);
-                start = end;
-                if received.capacity() - start < USUAL_PART {
-                    let mut memory = pieces.more_memory();
-                    memory.extend_from_slice(&received[start..]);
-                    pieces.slice(&Bytes::from(std::mem::replace(&mut received, memory)));
-                    start = 0;
-                }
+                received.make_room(length, &mut self.memory);
+                self.read_to(&mut received, length).await?;
+                received.cut(length);
+                received.make_room(USUAL_PART, &mut self.memory);
                 continue;
             }
-            let came_in_pieces = pieces.length > 0;
+            let came_in_pieces = received.pieces.length > 0;
             if reply.status != 200 {
-                pieces = Pieces::default();
+                received.pieces = Pieces::default();
             }
-            self.read_to(&mut received, end).await?;
-            let spoilt = reply.last || received.len() > end;
-            let received = Bytes::from(received);
-            pieces.slice(&received);
-            let body = received.slice(start..end);
+            received.make_room(length, &mut None);
+            self.read_to(&mut received, length).await?;
+            let Received { memory, start, mut pieces } = received;
+            let end = start + length;
+            let spoilt = reply.last || memory.filled().len() > end;
+            let memory = memory.freeze();
+            pieces.slice(&memory);
+            let body = memory.slice(start..end);
             return Ok(Some(Done { reply, pieces, came_in_pieces, body, spoilt, output: None, confessed }));
         }
     }
 
-    /// Reads until so many bytes are there, or more.
-    async fn read_to(&mut self, received: &mut Vec<u8>, length: usize) -> io::Result<()> {
-        received.reserve(length.saturating_sub(received.len()));
-        while received.len() < length {
-            match self.wire.try_read(received) {
+    /// Reads until so many bytes are there that are not looked at yet, or more.
+    async fn read_to(&mut self, received: &mut Received, length: usize) -> io::Result<()> {
+        while received.memory.filled().len() < received.start + length {
+            match received.memory.read_from(self.wire) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.more().await?,

@@ -52,6 +52,64 @@ fn bodies_of_several_clients_are_not_mixed() {
 }
 
 #[test]
+fn a_single_worker_reads_whole_bodies_there() {
+    let server = Server::builder().env("TABPY_WORKERS", 1).env("TABPY_MAX_WORKERS", 1).start().ready();
+    let values = columns(400_000, 7.0);
+    let request = Request::evaluate("return _arg1", &json!({"_arg1": values}));
+    for _ in 0..2 {
+        let answer: Vec<f64> = serde_json::from_slice(&server.send(&request).body).unwrap();
+        assert!(answer == values);
+    }
+    assert!(shared(server.pid()) > 4 << 10, "the bodies went another way: {}", shared(server.pid()));
+}
+
+#[test]
+fn answers_of_any_length_come_whole_where_the_body_was() {
+    let server = Server::start().ready();
+    let mut connection = server.connect();
+    let values = columns(250_000, 7.0);
+    for (script, length) in [
+        ("return _arg1", 250_000),
+        ("return _arg1[:40000]", 40_000),
+        ("return _arg1 * 3", 750_000),
+        ("return _arg1[:1]", 1),
+        ("return _arg1[:249999] + [5]", 250_000),
+    ] {
+        let request = Request::evaluate(script, &json!({"_arg1": values}));
+        let answer: Vec<f64> = serde_json::from_slice(&connection.send(&request).body).unwrap();
+        let mut expected: Vec<f64> = values.iter().cycle().take(length).copied().collect();
+        if script.ends_with("[5]") {
+            expected[length - 1] = 5.0;
+        }
+        assert!(answer == expected, "{script}: {} came back", answer.len());
+        // What had come of the answer does not count.
+        let broken = Request::evaluate("return _arg1 + [object()]", &json!({"_arg1": values}));
+        let info = connection.send(&broken).info(500, "Error processing script");
+        assert!(info.contains("object"), "{info}");
+    }
+}
+
+#[test]
+fn an_answer_that_its_client_has_yet_to_read_stays_what_it_is() {
+    let server = Server::builder().env("TABPY_WORKERS", 1).env("TABPY_MAX_WORKERS", 1).start().ready();
+    // More than the sockets between take.
+    let values = columns(900_000, 7.0);
+    let mut slow = server.connect();
+    let host = slow.host().to_owned();
+    slow.write(&Request::evaluate("return _arg1", &json!({"_arg1": values})).bytes(&host)).unwrap();
+    let head = slow.read_head().unwrap();
+    assert_eq!(head.status, 200);
+    for (rows, first) in [(300_000, 3.0), (1_000, 5.0), (950_000, 9.0)] {
+        let others = columns(rows, first);
+        let request = Request::evaluate("return _arg1", &json!({"_arg1": others}));
+        let answer: Vec<f64> = serde_json::from_slice(&server.send(&request).body).unwrap();
+        assert!(answer == others, "{rows} rows");
+    }
+    let answer: Vec<f64> = serde_json::from_slice(&slow.read_rest(head).unwrap().body).unwrap();
+    assert!(answer == values, "{} came back", answer.len());
+}
+
+#[test]
 fn the_memory_is_given_back_when_nothing_large_comes_any_more() {
     let server = Server::start().ready();
     let large = Request::evaluate("return len(_arg1)", &json!({"_arg1": columns(400_000, 7.0)}));

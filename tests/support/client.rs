@@ -216,7 +216,12 @@ impl Connection {
 
     /// The next answer, with its body.
     pub fn read(&mut self) -> io::Result<Response> {
-        let mut response = self.read_head()?;
+        let head = self.read_head()?;
+        self.read_rest(head)
+    }
+
+    /// The body behind a head that was read alone.
+    pub fn read_rest(&mut self, mut response: Response) -> io::Result<Response> {
         if response.status < 200 || response.status == 204 || response.status == 304 {
             return Ok(response);
         }
