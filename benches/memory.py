@@ -81,6 +81,21 @@ def measure(name, workers, preload, script):
             server.wait(PATIENCE)
 
 
+# What no server that runs Python can do without, for two columns of a million floats.
+PLAIN = """import random
+import numpy, pandas
+columns = [[random.random() for _ in range(1_000_000)] for _ in range(2)]
+print(flush=True)
+input()"""
+
+
+def measure_plain(name):
+    python = subprocess.Popen([PROJECT / ".venv/bin/python", "-c", PLAIN], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    python.stdout.readline()
+    print(f"| {name} | {pss(python.pid):.0f} | – | – | – |", flush=True)
+    python.communicate(b"\n", PATIENCE)
+
+
 # Each worker is kept busy until all of them have the model.
 SKLEARN = """import time
 from sklearn.linear_model import LinearRegression
@@ -96,3 +111,4 @@ print("|---|--:|--:|--:|--:|")
 measure("idle, 2 workers, numpy and pandas preloaded", 2, "numpy,pandas", None)
 measure("8 workers have used scikit-learn, preloaded", 8, "numpy,pandas,sklearn.linear_model", SKLEARN)
 measure("8 workers have used scikit-learn, not preloaded", 8, "numpy,pandas", SKLEARN)
+measure_plain("Python alone: numpy, pandas and 2 x 1 M floats")

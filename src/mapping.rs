@@ -1,5 +1,5 @@
 //! Memory that the front and one worker have in common: the front puts a large body there as it comes, and the worker
-//! reads it where it lies. Nobody can make it smaller, and only the front can write to it: the worker maps it for reading,
+//! reads it where it lies. Once that is done, the front may put the answer there. Nobody can make it smaller, and only the front can write to it: the worker maps it for reading,
 //! which cannot be changed, and lets go of the descriptor before it meets a script.
 #![expect(unsafe_code, reason = "memory that another process sees has no safe interface")]
 

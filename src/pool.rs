@@ -50,6 +50,7 @@ pub use trouble::{Begun, Trouble, of_function};
 use waiter::{Light, Turn};
 pub use warden::Allowance;
 use warden::Warden;
+use worker::Worker;
 
 const GARBLED: &str = "The script wrote to a descriptor of the server's, so its Python process was ended.";
 
@@ -254,10 +255,15 @@ impl Pool {
     /// An idle worker, if there is one.
     fn lease(&self, state: &mut State, light: bool) -> Option<Lease> {
         let worker = state.take_idle(light)?;
+        Some(self.leased(state, worker))
+    }
+
+    /// A worker that is idle no more.
+    fn leased(&self, state: &State, worker: Box<Worker>) -> Lease {
         let busy = state.alive - state.idle.len();
         let lease = Lease::new(worker, Arc::clone(&self.shared));
         let processors = self.shared.processors;
-        Some(lease.with(Spare { stay_awake: busy <= processors, write_beside: busy < processors }))
+        lease.with(Spare { stay_awake: busy <= processors, write_beside: busy < processors })
     }
 
     fn take(&self, job: &Job) -> Result<Taken, Trouble> {

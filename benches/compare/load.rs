@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::io::Errno;
 
 pub(crate) struct Exchange<'a> {
     pub(crate) address: SocketAddr,
@@ -60,7 +61,10 @@ pub(crate) fn run(exchange: &Exchange<'_>, load: &Load) -> Result<Timed> {
     while busy > 0 {
         ensure!(until.elapsed() < PATIENCE, "no answer in time");
         let pause = Timespec { tv_sec: 1, tv_nsec: 0 };
-        epoll::wait(&events, spare_capacity(&mut ready), Some(&pause))?;
+        match epoll::wait(&events, spare_capacity(&mut ready), Some(&pause)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
         for event in ready.drain(..) {
             let number = event.data.u64() as usize;
             let connection = &mut connections[number];
@@ -74,6 +78,7 @@ pub(crate) fn run(exchange: &Exchange<'_>, load: &Load) -> Result<Timed> {
                 connection.begin(exchange, now);
                 connection.send(&events, number)?;
             } else {
+                epoll::delete(&events, &connection.stream)?;
                 busy -= 1;
             }
         }

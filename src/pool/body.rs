@@ -15,7 +15,7 @@ pub enum Body {
     Parts(Parts),
 }
 
-/// The parts of a body, each of which is let go of when it was sent.
+/// The parts of a body, each of which is let go of when it was sent; those that share memory free it together.
 pub struct Parts {
     length: usize,
     left: std::vec::IntoIter<Bytes>,

@@ -16,7 +16,7 @@ use super::reply::{Done, Source};
 use super::sending::Sending;
 use super::worker::Worker;
 use super::{Job, Limits};
-use crate::wire::{Request, Task};
+use crate::wire::{self, Reply, Request, Task};
 
 /// A longer body is not kept here once it was sent over the wire: a worker that has read so much has begun.
 pub(super) const BEGUN: usize = 1 << 20;
@@ -36,12 +36,14 @@ pub(super) enum Lost {
 }
 
 impl Worker {
+    /// Does a job, of which the worker may know already; with `lends`, the answer may lie where the body was.
     pub(super) async fn exchange(
         &mut self,
         job: &mut Job,
         begun: Option<Coming>,
         limits: &Limits,
         spare: Spare,
+        lends: bool,
     ) -> Result<Done, Lost> {
         // Evaluations are judged by the worker.
         self.innocent &= job.task == Task::Evaluate;
@@ -50,7 +52,9 @@ impl Worker {
         let (id, last) = match begun {
             Some(coming) => {
                 let (wire, _) = self.watched().map_err(|_| coming.lost())?;
-                coming.finish(wire).await.map_err(|_| coming.lost())?;
+                if coming.finish(wire).await.is_err() {
+                    return Err(why_deaf(wire, &coming).await);
+                }
                 let ids = (coming.id, coming.last);
                 memory = self.room.clone().map(|room| coming.lent_by(room));
                 ids
@@ -82,10 +86,11 @@ impl Worker {
         // What a function answers is looked at whole.
         let in_parts = job.task == Task::Evaluate;
         let max_response_bytes = limits.max_response_bytes;
+        let (lent, kept) = if lends { (memory, None) } else { (None, memory) };
         let mut source =
-            Source { wire, output, printed: &mut printed, memory, max_response_bytes, id, in_parts };
+            Source { wire, output, printed: &mut printed, memory: lent, max_response_bytes, id, in_parts };
         let received = source.reply().await;
-        let memory = source.memory;
+        let memory = source.memory.or(kept);
         // The worker has not begun, or has not read all of it, where one of these turns out.
         let has_left = matches!(&received, Ok(Some(done)) if done.reply.id == last && !done.came_in_pieces);
         let is_reset = matches!(&received, Err(error) if error.kind() == ErrorKind::ConnectionReset);
@@ -115,7 +120,7 @@ impl Worker {
                 Ok(Done { output, ..done })
             }
             // A farewell bears the id of the request before, which no script knows either.
-            Ok(Some(_)) if has_left => Err(Lost::BeforeItBegan),
+            Ok(Some(_)) if has_left && job.body.len() == body_length => Err(Lost::BeforeItBegan),
             Ok(Some(_)) => Err(Lost::Garbled),
             Ok(None) => Err(Lost::Garbled),
             Err(_) => Err(Lost::Ended),
@@ -153,6 +158,23 @@ impl Worker {
             return Err(Lost::BeforeItBegan);
         }
         Ok((wire, output))
+    }
+}
+
+/// Why a worker does not hear that there is more of a body: it has taken its leave before that began, or ended since.
+pub(super) async fn why_deaf(wire: &Wire, coming: &Coming) -> Lost {
+    let mut last_words = Vec::with_capacity(wire::HEADER);
+    while last_words.len() < wire::HEADER {
+        match wire.try_read(&mut last_words) {
+            Ok(1..) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock && wire.readable().await.is_ok() => {}
+            _ => return coming.lost(),
+        }
+    }
+    let farewell = last_words.first_chunk().map(Reply::decode);
+    match farewell {
+        Some(Ok(reply)) if reply.id == coming.last && !reply.more => Lost::BeforeItBegan,
+        _ => coming.lost(),
     }
 }
 

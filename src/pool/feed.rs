@@ -1,5 +1,5 @@
-//! A worker that reads a body while that is still coming, in memory that the front fills. It is ended if the body does not
-//! come to its end.
+//! A worker that reads a body while that is still coming, or still being laid out, in memory that the front fills. It is
+//! ended if the body does not come to its end.
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -37,14 +37,15 @@ pub(super) struct Whole(Arc<Mapping>);
 
 impl Pool {
     /// Begins to give a worker a body of so many bytes, for an evaluation with the functions of a generation. None, if
-    /// no other worker would be left for who comes meanwhile, or the one that there is has no such memory.
+    /// no other worker would be left for who comes meanwhile, or none that is idle has room for it.
     pub fn feed(&self, length: usize, generation: u64) -> Option<Feed> {
         let mut lease = {
             let mut state = self.shared.lock();
             if state.stopping || state.idle.len() < 2 {
                 return None;
             }
-            self.lease(&mut state, false)?
+            let worker = state.take_idle_of(false, |worker| worker.has_room(length))?;
+            self.leased(&state, worker)
         };
         let memory = lease.memory(length)?;
         let coming = lease.send_early(memory, length, generation)?;

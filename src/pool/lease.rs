@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::exchange::Lost;
+use super::exchange::{Lost, why_deaf};
 use super::feed::Coming;
 use super::reply::Done;
 use super::starter::Order;
@@ -68,11 +68,13 @@ impl Lease {
             begun => begun,
         };
         let was_in_memory = begun.is_some();
+        // Whoever waits may have a body for the same memory, which is worth more there.
+        let lends = was_in_memory && self.shared.lock().waiting.len() == 0;
         if !was_in_memory {
             self.begin();
         }
         let Some(worker) = self.worker.as_mut() else { return Err(Lost::BeforeItBegan) };
-        let done = match worker.exchange(job, begun, &self.shared.start.limits, self.spare).await {
+        let done = match worker.exchange(job, begun, &self.shared.start.limits, self.spare, lends).await {
             Ok(done) => done,
             Err(lost) => {
                 self.lose(&lost);
@@ -98,15 +100,21 @@ impl Lease {
         let Some(memory) = self.memory(length) else { return Ok(None) };
         let mut coming = self.send_early(memory, length, job.generation).ok_or(Lost::BeforeItBegan)?;
         for part in job.body.chunks(STEP) {
-            if !coming.push(part) || !self.tell(&mut coming) {
-                return Err(coming.lost());
+            let told = coming.push(part) && self.tell(&mut coming);
+            self.reason = Ended::Stopped;
+            if !told {
+                let lost = match self.worker.as_mut().map(|worker| worker.watched()) {
+                    Some(Ok((wire, _))) => why_deaf(wire, &coming).await,
+                    _ => coming.lost(),
+                };
+                self.lose(&lost);
+                return Err(lost);
             }
             // Others of this thread go on meanwhile.
             tokio::task::yield_now().await;
         }
         // Once is enough.
         job.body = Bytes::from_owner(coming.whole());
-        self.reason = Ended::Stopped;
         Ok(Some(coming))
     }
 

@@ -8,6 +8,9 @@ use super::channel::Wire;
 use super::room::Loan;
 use crate::large_pages;
 
+/// An answer that fills a smaller part of lent memory is moved: a slow client would keep all of that.
+const LITTLE: usize = 4;
+
 pub(super) enum Memory {
     Fresh(Vec<u8>),
     Lent(Loan),
@@ -63,6 +66,9 @@ impl Memory {
     pub(super) fn freeze(self) -> Bytes {
         match self {
             Self::Fresh(memory) => Bytes::from(memory),
+            Self::Lent(loan) if loan.as_ref().len() < loan.capacity() / LITTLE => {
+                Bytes::copy_from_slice(loan.as_ref())
+            }
             Self::Lent(loan) => Bytes::from_owner(loan),
         }
     }

@@ -4,8 +4,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::runtime::Handle;
-
 use crate::mapping::Mapping;
 
 /// Clones are the same room.
@@ -46,6 +44,15 @@ impl Room {
         place.mapping.take()
     }
 
+    /// Whether a body of so many bytes would find it.
+    pub(super) fn is_free(&self, length: usize) -> bool {
+        let place = self.place();
+        place
+            .mapping
+            .as_ref()
+            .is_some_and(|mapping| Arc::strong_count(mapping) == 1 && mapping.length() >= length)
+    }
+
     /// How much memory it takes, whoever has it.
     pub(super) fn taken(&self) -> usize {
         self.meter.load(Ordering::Relaxed)
@@ -78,7 +85,8 @@ impl Loan {
         Self { room, mapping: Some(mapping) }
     }
 
-    /// Makes ready for an answer, which then lies where the body was. None, if anybody else still has that.
+    /// Makes ready for an answer, which then lies where the body was: the worker has sent some of it, and so has long
+    /// parsed the body. None, if anybody else still has that.
     pub(super) fn cleared(mut self) -> Option<Self> {
         Arc::get_mut(self.mapping.as_mut()?)?.clear();
         Some(self)
@@ -118,20 +126,18 @@ impl Drop for Loan {
         if !overdue {
             return;
         }
+        // Others of this thread need not wait for it. Where there can be no thread, the pool's next look at idle workers
+        // does it.
         let room = self.room.clone();
-        let release = move || {
-            let _ = room.release();
-        };
-        match Handle::try_current() {
-            // Others of this thread need not wait for it.
-            Ok(runtime) => drop(runtime.spawn_blocking(release)),
-            Err(_) => release(),
-        }
+        let thread = std::thread::Builder::new().name("tabpy-room".to_owned());
+        let _ = thread.spawn(move || room.release());
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     fn room(length: usize) -> Room {
@@ -174,8 +180,9 @@ mod tests {
         assert_eq!(answer.spare().len(), 2);
         answer.fill(3);
         assert_eq!((answer.as_ref().len(), room.taken()), (8, 8));
-        assert!(room.take(1).is_none());
+        assert!(room.take(1).is_none() && !room.is_free(1));
         drop(answer);
+        assert!(room.is_free(1 << 20) && !room.is_free((1 << 20) + 1));
         assert!(room.take(1).unwrap().filled().is_empty());
     }
 
@@ -186,7 +193,14 @@ mod tests {
         assert!(room.release());
         assert_eq!(room.taken(), 4);
         drop(loan);
-        assert_eq!(room.taken(), 0);
+        let until = Instant::now() + Duration::from_secs(60);
+        while room.taken() > 0 {
+            assert!(Instant::now() < until, "nobody gives it back");
+            std::thread::yield_now();
+        }
+        while !room.is_free(1) {
+            std::thread::yield_now();
+        }
         drop(Loan::new(room.clone(), body(&room, b"another")));
         assert_eq!(room.taken(), 7, "nobody has asked for that back");
     }

@@ -50,11 +50,21 @@ impl State {
     /// The most recently used worker of those that this thread's runtime watches; else the one that the others
     /// miss least. One that has run other scripts already is best for another one that may do anything.
     pub(super) fn take_idle(&mut self, light: bool) -> Option<Box<Worker>> {
+        self.take_idle_of(light, |_| true)
+    }
+
+    /// The same of those that fit.
+    pub(super) fn take_idle_of(
+        &mut self,
+        light: bool,
+        fits: impl Fn(&Worker) -> bool,
+    ) -> Option<Box<Worker>> {
         let here = std::thread::current().id();
-        let own = |worker: &Worker| worker.line == Some(here);
+        let own = |worker: &Worker| worker.line == Some(here) && fits(worker);
         let best = self.idle.iter().rposition(|worker| own(worker) && worker.innocent == light);
         let good = || self.idle.iter().rposition(|worker| own(worker));
-        let place = best.or_else(good).or_else(|| (!self.idle.is_empty()).then_some(0))?;
+        let any = || self.idle.iter().position(|worker| fits(worker));
+        let place = best.or_else(good).or_else(any)?;
         let mut worker = self.idle.remove(place);
         self.move_to(&mut worker, here);
         Some(worker)

@@ -41,7 +41,7 @@ impl Pool {
         worker.next_turn();
         match tokio::time::timeout_at(
             deadline.into(),
-            worker.exchange(&mut job, None, limits, Spare::default()),
+            worker.exchange(&mut job, None, limits, Spare::default(), false),
         )
         .await
         {

@@ -200,6 +200,11 @@ impl Worker {
         Ok(hello)
     }
 
+    /// Whether a body of so many bytes can come to its memory.
+    pub(super) fn has_room(&self, length: usize) -> bool {
+        self.room.as_ref().is_some_and(|room| room.is_free(length))
+    }
+
     /// Says how long a body is that lies in memory, 0 for none.
     pub(super) fn reads(&self, body: usize) {
         if let Some(watch) = &self.watch {

@@ -215,7 +215,8 @@ impl Forker {
         drop(wire);
         let wire = UnixStream::from(moved);
         // No script ever sees the descriptor. Without it bodies come over the wire.
-        // SAFETY: the front made it for this, and puts the next body there once it has the answer to the last.
+        // SAFETY: the front made it for this, and puts something else there once it has some of the answer to the body, which
+        // has been parsed by then, and nothing of it is borrowed any more.
         let view = memory.and_then(|memory| unsafe { View::of(&memory) }.ok());
         let surroundings = Surroundings {
             import: &setup.import_in_worker,

@@ -181,16 +181,41 @@ return [tried, [link for link in links if 'tabpy-body' in link]]";
 
 #[test]
 fn a_worker_that_leaves_before_it_has_read_a_body_costs_it_nothing() {
-    let server = Server::start().ready();
     let values = columns(250_000, 0.25);
     let large = Request::evaluate("return _arg1", &json!({"_arg1": values}));
     // It has answered by then, and ends because all these files take too long to remove.
     let leaving = "for name in range(20000): open(str(name), 'w').close()\nreturn len(_arg1)";
     let leaving = Request::evaluate(leaving, &json!({"_arg1": values}));
-    let mut connection = server.connect();
-    for time in 0..3 {
-        connection.send(&leaving).is(200, "250000");
-        let answer: Vec<f64> = serde_json::from_slice(&connection.send(&large).body).unwrap();
-        assert!(answer == values, "time {time}: {} came back", answer.len());
+    // The body comes to the only worker when it is whole, and to one of several while it comes.
+    for workers in [1, 2] {
+        let server =
+            Server::builder().env("TABPY_WORKERS", workers).env("TABPY_MAX_WORKERS", workers).start().ready();
+        let mut connection = server.connect();
+        for time in 0..3 {
+            connection.send(&leaving).is(200, "250000");
+            let answer: Vec<f64> = serde_json::from_slice(&connection.send(&large).body).unwrap();
+            assert!(answer == values, "{workers} workers, time {time}: {} came back", answer.len());
+        }
+        let metrics = server.get("/metrics").text();
+        assert!(metrics.contains("tabpy_workers_ended_total{reason=\"died\"} 0\n"), "{metrics}");
     }
+}
+
+#[test]
+fn clients_that_wait_for_the_only_worker_get_their_own_answers() {
+    let server = Server::builder().env("TABPY_WORKERS", 1).env("TABPY_MAX_WORKERS", 1).start().ready();
+    std::thread::scope(|scope| {
+        for client in 1..=4_u32 {
+            let server = &server;
+            scope.spawn(move || {
+                let values = columns(170_000 + 20_000 * client as usize, f64::from(client));
+                let request = Request::evaluate("return _arg1", &json!({"_arg1": values}));
+                let mut connection = server.connect();
+                for _ in 0..5 {
+                    let answer: Vec<f64> = serde_json::from_slice(&connection.send(&request).body).unwrap();
+                    assert!(answer == values, "client {client}");
+                }
+            });
+        }
+    });
 }
