@@ -1,13 +1,18 @@
 //! The front's end of a worker's wire, watched by a runtime for what comes. It is watched for room to write only
 //! while a large request waits for that: the kernel would otherwise wake the runtime each time that the worker
 //! has read a request, in the middle of a tiny call.
-#![expect(unsafe_code, reason = "tokio watches a descriptor on the promise that it stays what it is")]
+#![expect(
+    unsafe_code,
+    reason = "tokio watches a descriptor on the promise that it stays what it is, and nothing safe tells what is unread"
+)]
 
 use std::io::{self, ErrorKind, IoSlice, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use rustix::buffer::{Buffer, spare_capacity};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -54,6 +59,24 @@ impl Wire {
             Ok(length)
         });
         read.map_or(outcome, Ok)
+    }
+
+    /// Whether the other side has read all that was written; an error if it has closed.
+    pub(super) fn is_read(&self) -> io::Result<bool> {
+        let stream = self.0.get_ref();
+        let mut unread: libc::c_int = 0;
+        // SAFETY: for a stream this request writes one number to where the pointer shows, and does nothing else.
+        let outcome = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut unread) };
+        if outcome != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // What is thrown away when the other side closes is not unread any more, but it has closed before that.
+        let mut watched = [PollFd::new(stream, PollFlags::RDHUP)];
+        poll(&mut watched, Some(&Timespec::default()))?;
+        if watched[0].revents().intersects(PollFlags::RDHUP | PollFlags::HUP) {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
+        Ok(unread == 0)
     }
 
     /// Writes what is left of the slices behind the bytes that are `written` already.
@@ -118,4 +141,26 @@ fn watch(stream: UnixStream, interest: Interest) -> io::Result<AsyncFd<UnixStrea
     // SAFETY: the `AsyncFd` owns the stream, and a `UnixStream` keeps the one descriptor that it was made with
     // open until it is dropped; nothing here puts another stream in its place.
     Ok(unsafe { AsyncFd::register_with_interest(stream, interest) }?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_read_is_known_from_what_is_lost() {
+        let (mine, mut theirs) = UnixStream::pair().unwrap();
+        mine.set_nonblocking(true).unwrap();
+        let wire = Wire::new(mine).unwrap();
+        assert!(wire.is_read().unwrap());
+        wire.write_now(&mut &mut [IoSlice::new(b"12345678")][..], &mut 0).unwrap();
+        assert!(!wire.is_read().unwrap());
+        theirs.read_exact(&mut [0; 8]).unwrap();
+        assert!(wire.is_read().unwrap());
+        wire.write_now(&mut &mut [IoSlice::new(b"12345678")][..], &mut 0).unwrap();
+        drop(theirs);
+        assert!(wire.is_read().is_err());
+    }
 }

@@ -16,7 +16,7 @@ use super::reply::{Done, Source};
 use super::sending::Sending;
 use super::worker::Worker;
 use super::{Job, Limits};
-use crate::wire::{self, Reply, Request, Task};
+use crate::wire::{Request, Task};
 
 /// A longer body is not kept here once it was sent over the wire: a worker that has read so much has begun.
 pub(super) const BEGUN: usize = 1 << 20;
@@ -50,11 +50,9 @@ impl Worker {
         let body_length = job.body.len();
         let mut memory = None;
         let (id, last) = match begun {
-            Some(coming) => {
+            Some(mut coming) => {
                 let (wire, _) = self.watched().map_err(|_| coming.lost())?;
-                if coming.finish(wire).await.is_err() {
-                    return Err(why_deaf(wire, &coming).await);
-                }
+                coming.finish(wire).await.map_err(|_| coming.lost())?;
                 let ids = (coming.id, coming.last);
                 memory = self.room.clone().map(|room| coming.lent_by(room));
                 ids
@@ -158,23 +156,6 @@ impl Worker {
             return Err(Lost::BeforeItBegan);
         }
         Ok((wire, output))
-    }
-}
-
-/// Why a worker does not hear that there is more of a body: it has taken its leave before that began, or ended since.
-pub(super) async fn why_deaf(wire: &Wire, coming: &Coming) -> Lost {
-    let mut last_words = Vec::with_capacity(wire::HEADER);
-    while last_words.len() < wire::HEADER {
-        match wire.try_read(&mut last_words) {
-            Ok(1..) => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock && wire.readable().await.is_ok() => {}
-            _ => return coming.lost(),
-        }
-    }
-    let farewell = last_words.first_chunk().map(Reply::decode);
-    match farewell {
-        Some(Ok(reply)) if reply.id == coming.last && !reply.more => Lost::BeforeItBegan,
-        _ => coming.lost(),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Pool;
 use super::channel::Wire;
@@ -13,6 +14,9 @@ use crate::mapping::Mapping;
 
 /// The worker is told after so many bytes that there are more.
 const NEWS: usize = 128 << 10;
+
+/// Between two looks whether a worker reads what it was told, which it mostly has done long ago.
+const PAUSE: Duration = Duration::from_millis(1);
 
 pub struct Feed {
     /// None once the worker is of no use any more. The body stays where it is.
@@ -30,6 +34,8 @@ pub(super) struct Coming {
     length: usize,
     /// How much of it the worker knows of.
     told: usize,
+    /// Whether it has been seen to read what it was told.
+    heard: bool,
 }
 
 /// A body that lies in a worker's memory.
@@ -101,7 +107,7 @@ impl AsRef<[u8]> for Whole {
 
 impl Coming {
     pub(super) fn new(id: u64, last: u64, memory: Arc<Mapping>, length: usize) -> Self {
-        Self { id, last, memory, length, told: 0 }
+        Self { id, last, memory, length, told: 0, heard: false }
     }
 
     /// Puts some more of the body in its place; false, if that is more than there was to be.
@@ -119,9 +125,11 @@ impl Coming {
         self.memory.filled().len() == self.length
     }
 
-    /// Tells the worker how much is there, if that is worth it and there is room to tell.
+    /// Tells the worker how much is there, if that is worth it and there is room to tell. One that has read nothing yet,
+    /// and may be about to end, hears of no more than one may be told that has not begun.
     pub(super) fn tell(&mut self, wire: &Wire) -> io::Result<()> {
         let come = self.memory.filled().len();
+        let come = if self.is_heard(wire)? { come } else { come.min(BEGUN) };
         if come == self.told || come < self.length && come - self.told < NEWS {
             return Ok(());
         }
@@ -137,10 +145,19 @@ impl Coming {
         Ok(())
     }
 
+    fn is_heard(&mut self, wire: &Wire) -> io::Result<bool> {
+        self.heard = self.heard || self.told > 0 && wire.is_read()?;
+        Ok(self.heard)
+    }
+
     /// Tells the worker that all is there, which must be so.
-    pub(super) async fn finish(&self, wire: &Wire) -> io::Result<()> {
+    pub(super) async fn finish(&mut self, wire: &Wire) -> io::Result<()> {
         if !self.is_whole() {
             return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        while self.length > BEGUN && !self.is_heard(wire)? {
+            tokio::time::sleep(PAUSE).await;
+            self.tell(wire)?;
         }
         if self.told < self.length {
             let number = (self.length as u64).to_le_bytes();

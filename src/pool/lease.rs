@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::exchange::{Lost, why_deaf};
+use super::exchange::Lost;
 use super::feed::Coming;
 use super::reply::Done;
 use super::starter::Order;
@@ -103,12 +103,7 @@ impl Lease {
             let told = coming.push(part) && self.tell(&mut coming);
             self.reason = Ended::Stopped;
             if !told {
-                let lost = match self.worker.as_mut().map(|worker| worker.watched()) {
-                    Some(Ok((wire, _))) => why_deaf(wire, &coming).await,
-                    _ => coming.lost(),
-                };
-                self.lose(&lost);
-                return Err(lost);
+                return Err(coming.lost());
             }
             // Others of this thread go on meanwhile.
             tokio::task::yield_now().await;

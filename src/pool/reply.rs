@@ -70,6 +70,12 @@ impl Pieces {
     }
 }
 
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        heap::freed(self.length);
+    }
+}
+
 /// What has come: parts of an answer, and from `start` on what is not looked at yet.
 struct Received {
     memory: Memory,
@@ -107,12 +113,6 @@ impl Received {
         if !self.pieces.unsliced.is_empty() {
             self.pieces.slice(&full.freeze());
         }
-    }
-}
-
-impl Drop for Pieces {
-    fn drop(&mut self) {
-        heap::freed(self.length);
     }
 }
 
