@@ -1,6 +1,7 @@
 //! Memory that the front and one worker have in common: the front puts a large body there as it comes, and the worker
-//! reads it where it lies. Once that is done, the front may put the answer there. Nobody can make it smaller, and only the front can write to it: the worker maps it for reading,
-//! which cannot be changed, and lets go of the descriptor before it meets a script.
+//! reads it where it lies. Once that is done, the front may put the answer there. Nobody can make it smaller, and only the
+//! front can write to it: the worker maps it for reading, which cannot be changed, and lets go of the descriptor before it
+//! meets a script.
 #![expect(unsafe_code, reason = "memory that another process sees has no safe interface")]
 
 use std::io;

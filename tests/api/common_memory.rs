@@ -10,6 +10,11 @@ fn columns(rows: usize, first: f64) -> Vec<f64> {
     (0..rows).map(|row| row as f64 * 1_000_003.5 + first).collect()
 }
 
+/// A server of so many workers, and never more.
+fn workers(count: u32) -> Server {
+    Server::builder().env("TABPY_WORKERS", count).env("TABPY_MAX_WORKERS", count).start().ready()
+}
+
 /// Kilobytes of shared memory that a process has before it.
 fn shared(pid: u32) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -35,14 +40,23 @@ fn each_body_is_what_was_sent_whatever_was_there_before() {
 #[test]
 fn bodies_of_several_clients_are_not_mixed() {
     let server = Server::builder().env("TABPY_WORKERS", 3).start().ready();
+    four_clients(&server, 200_000, 10_000, 6);
+}
+
+#[test]
+fn clients_that_wait_for_the_only_worker_get_their_own_answers() {
+    four_clients(&workers(1), 170_000, 20_000, 5);
+}
+
+/// Each sends its own body, longer than the one's before by `more` rows, so many times.
+fn four_clients(server: &Server, rows: usize, more: usize, times: usize) {
     std::thread::scope(|scope| {
         for client in 1..=4_u32 {
-            let server = &server;
             scope.spawn(move || {
-                let values = columns(200_000 + 10_000 * client as usize, f64::from(client));
+                let values = columns(rows + more * client as usize, f64::from(client));
                 let request = Request::evaluate("return _arg1", &json!({"_arg1": values}));
                 let mut connection = server.connect();
-                for _ in 0..6 {
+                for _ in 0..times {
                     let answer: Vec<f64> = serde_json::from_slice(&connection.send(&request).body).unwrap();
                     assert!(answer == values, "client {client}");
                 }
@@ -53,7 +67,7 @@ fn bodies_of_several_clients_are_not_mixed() {
 
 #[test]
 fn a_single_worker_reads_whole_bodies_there() {
-    let server = Server::builder().env("TABPY_WORKERS", 1).env("TABPY_MAX_WORKERS", 1).start().ready();
+    let server = workers(1);
     let values = columns(400_000, 7.0);
     let request = Request::evaluate("return _arg1", &json!({"_arg1": values}));
     for _ in 0..2 {
@@ -91,7 +105,7 @@ fn answers_of_any_length_come_whole_where_the_body_was() {
 
 #[test]
 fn an_answer_that_its_client_has_yet_to_read_stays_what_it_is() {
-    let server = Server::builder().env("TABPY_WORKERS", 1).env("TABPY_MAX_WORKERS", 1).start().ready();
+    let server = workers(1);
     // More than the sockets between take.
     let values = columns(900_000, 7.0);
     let mut slow = server.connect();
@@ -187,35 +201,15 @@ fn a_worker_that_leaves_before_it_has_read_a_body_costs_it_nothing() {
     let leaving = "for name in range(20000): open(str(name), 'w').close()\nreturn len(_arg1)";
     let leaving = Request::evaluate(leaving, &json!({"_arg1": values}));
     // The body comes to the only worker when it is whole, and to one of several while it comes.
-    for workers in [1, 2] {
-        let server =
-            Server::builder().env("TABPY_WORKERS", workers).env("TABPY_MAX_WORKERS", workers).start().ready();
+    for count in [1, 2] {
+        let server = workers(count);
         let mut connection = server.connect();
         for time in 0..3 {
             connection.send(&leaving).is(200, "250000");
             let answer: Vec<f64> = serde_json::from_slice(&connection.send(&large).body).unwrap();
-            assert!(answer == values, "{workers} workers, time {time}: {} came back", answer.len());
+            assert!(answer == values, "{count} workers, time {time}: {} came back", answer.len());
         }
         let metrics = server.get("/metrics").text();
         assert!(metrics.contains("tabpy_workers_ended_total{reason=\"died\"} 0\n"), "{metrics}");
     }
-}
-
-#[test]
-fn clients_that_wait_for_the_only_worker_get_their_own_answers() {
-    let server = Server::builder().env("TABPY_WORKERS", 1).env("TABPY_MAX_WORKERS", 1).start().ready();
-    std::thread::scope(|scope| {
-        for client in 1..=4_u32 {
-            let server = &server;
-            scope.spawn(move || {
-                let values = columns(170_000 + 20_000 * client as usize, f64::from(client));
-                let request = Request::evaluate("return _arg1", &json!({"_arg1": values}));
-                let mut connection = server.connect();
-                for _ in 0..5 {
-                    let answer: Vec<f64> = serde_json::from_slice(&connection.send(&request).body).unwrap();
-                    assert!(answer == values, "client {client}");
-                }
-            });
-        }
-    });
 }
