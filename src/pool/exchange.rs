@@ -98,9 +98,14 @@ impl Worker {
             // No part of what bodies may take together any more; but nobody else would have it.
             job.body = Bytes::from_owner(memory);
         }
-        if is_reset && job.body.len() == body_length {
-            // The kernel says so where bytes were left unread: the request was never whole on the other side.
-            return Err(if body_length > BEGUN { Lost::WhileItRead } else { Lost::BeforeItBegan });
+        if (has_left || is_reset) && job.body.len() == body_length {
+            // A farewell bears the id of the request before, which no script knows either; and the kernel says so where
+            // bytes were left unread: the request was never whole on the other side.
+            return Err(if is_reset && body_length > BEGUN {
+                Lost::WhileItRead
+            } else {
+                Lost::BeforeItBegan
+            });
         }
         // What was printed before the reply is in the pipe by now, and the runtime was told of it first; unless it was
         // told of something before that already.
@@ -117,10 +122,7 @@ impl Worker {
                 self.pure = if done.reply.pure { self.pure + 1 } else { 0 };
                 Ok(Done { output, ..done })
             }
-            // A farewell bears the id of the request before, which no script knows either.
-            Ok(Some(_)) if has_left && job.body.len() == body_length => Err(Lost::BeforeItBegan),
-            Ok(Some(_)) => Err(Lost::Garbled),
-            Ok(None) => Err(Lost::Garbled),
+            Ok(_) => Err(Lost::Garbled),
             Err(_) => Err(Lost::Ended),
         }
     }
@@ -147,9 +149,15 @@ impl Worker {
     /// The descriptors of an idle worker that waits for a request.
     pub(super) fn at_rest(&mut self, limits: &Limits) -> Result<(&Wire, &pipe::Receiver), Lost> {
         let number = self.number;
+        let leaves_nothing = self.pure > 0;
         let (wire, output) = self.watched().map_err(|_| Lost::BeforeItBegan)?;
-        // What came after the last answer was printed by what that script left behind.
-        Printed::left_behind(number, limits.script_output_bytes).drain(output);
+        // What came after the last answer was printed by what that script left behind, and a pure one leaves nothing.
+        let mut left_behind = Printed::left_behind(number, limits.script_output_bytes);
+        if leaves_nothing {
+            left_behind.drain(output);
+        } else {
+            left_behind.drain_unseen(output);
+        }
         // An idle worker has nothing to say but that it ends; what a script left on the wire would else
         // be taken for the next reply.
         if !is_silent(wire) {

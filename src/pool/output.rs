@@ -3,6 +3,7 @@
 //! log stops at the limit and says so.
 
 use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
 
 use tokio::net::unix::pipe;
 
@@ -60,8 +61,8 @@ impl Printed {
     }
 
     /// Takes what is there, also what has come since the runtime last looked. That costs a system call.
-    pub(super) fn drain_unseen(&mut self, output: &pipe::Receiver) {
-        self.drain_by(|chunk| Ok(rustix::io::read(output, chunk)?));
+    pub(super) fn drain_unseen(&mut self, output: impl AsFd) {
+        self.drain_by(|chunk| Ok(rustix::io::read(output.as_fd(), chunk)?));
     }
 
     fn drain_by(&mut self, read: impl Fn(&mut [u8]) -> io::Result<usize>) {

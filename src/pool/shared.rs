@@ -199,6 +199,9 @@ impl Shared {
     /// Ends a worker, and orders another one where the pool would be too small without it.
     pub(super) fn bury(&self, worker: Box<Worker>, reason: Ended) {
         METRICS.ended(reason);
+        if matches!(reason, Ended::Idle | Ended::Spoilt) {
+            worker.tell_last_words(&self.start.limits);
+        }
         let line = worker.line;
         drop(worker);
         let replace = {

@@ -17,12 +17,13 @@ use rustix::io::Errno;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
-use super::Start;
 use super::channel::Wire;
 use super::folder::Folder;
+use super::output::Printed;
 use super::process::{Forked, Plain, Process, UNKNOWN};
 use super::room::Room;
 use super::warden::{Warden, Watch};
+use super::{Limits, Start};
 use crate::mapping::Mapping;
 use crate::orphans::Own;
 use crate::wire::{self, Hello, Reply, Request, Setup, Task};
@@ -253,6 +254,16 @@ impl Worker {
         match &self.channel {
             Channel::Watched { wire, output, .. } => Ok((wire, output)),
             _ => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Logs what it has printed since its last answer, as no request's.
+    pub(super) fn tell_last_words(&self, limits: &Limits) {
+        let mut printed = Printed::left_behind(self.number, limits.script_output_bytes);
+        match &self.channel {
+            Channel::Unwatched { output, .. } => printed.drain_unseen(output),
+            Channel::Watched { output, .. } => printed.drain_unseen(output),
+            Channel::Gone => {}
         }
     }
 

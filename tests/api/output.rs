@@ -32,15 +32,22 @@ fn two_scripts_lines_carry_two_ids() {
 #[test]
 fn what_comes_after_an_answer_is_no_other_requests() {
     let server = Server::builder().env("TABPY_WORKERS", "1").env("TABPY_MAX_WORKERS", "1").start().ready();
-    // The object goes with the arguments, which are let go when the answer has left.
-    let script = "class Late:\n    def __del__(self): print('late-marker')\n_arg1.append(Late())\nreturn 1";
-    server.evaluate(script, json!({"_arg1": [1]})).is(200, "1");
-    std::thread::sleep(std::time::Duration::from_millis(200));
-    server.evaluate("return len(_arg1)", json!({"_arg1": [1, 2]})).is(200, "2");
-    let line = server.wait_for_log("late-marker");
-    let own = server.wait_for_line("the first answer", |line| line.contains("rows_in=1 "));
-    let ids = identifiers(&line);
-    assert!(ids.is_empty() || ids == identifiers(&own), "{}", server.log());
+    // It is ended with the arguments, which are let go when the answer has left.
+    let late = "def late():\n    try: yield\n    finally: print('late-MARKER')\n_arg1.append(late())\nnext(_arg1[-1])\n";
+    for (rows, last) in [
+        (3, "return 1"),
+        // That this has changed what it reads is found behind the answer, and the worker leaves.
+        (4, "import os; os.dup2(os.open('/dev/zero', os.O_RDONLY), 0)\nreturn 1"),
+    ] {
+        let script = late.replace("MARKER", &rows.to_string()) + last;
+        server.evaluate(&script, json!({"_arg1": vec![0; rows]})).is(200, "1");
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        server.evaluate("return len(_arg1)", json!({"_arg1": [1, 2]})).is(200, "2");
+        let line = server.wait_for_log(&format!("late-{rows}"));
+        let own = server.wait_for_log(&format!("rows_in={rows} "));
+        let ids = identifiers(&line);
+        assert!(ids.is_empty() || ids == identifiers(&own), "{}", server.log());
+    }
 }
 
 /// The UUIDs in a log line.
