@@ -173,13 +173,14 @@ impl Pool {
             }
             let begun = Begun { worker: lease.number(), queued };
             match tokio::time::timeout_at(deadline, lease.exchange(&mut job, begun_with.take())).await {
-                Ok(Ok(reply::Done { reply, pieces, body, spoilt, output, .. })) => {
+                Ok(Ok(reply::Done { reply, pieces, body, spoilt, .. })) => {
                     lease.give_back(spoilt);
                     let body = match pieces.length() {
                         0 => Body::Whole(body),
                         _ => Body::Parts(Parts::new(pieces.followed_by(body))),
                     };
-                    return Ok(Answer { output, ..Answer::of(&reply, body, begun, started.elapsed()) });
+                    let printed = job.take_printed();
+                    return Ok(Answer { printed, ..Answer::of(&reply, body, begun, started.elapsed()) });
                 }
                 // The worker died or took its leave while it was idle, or spoke out of turn: another one
                 // takes the job.
@@ -189,12 +190,16 @@ impl Pool {
                     read_twice = true;
                 }
                 Ok(Err(exchange::Lost::Ended | exchange::Lost::WhileItRead)) => {
-                    return Err(Trouble::Died { how: lease.how_it_ended().await, begun });
+                    let how = lease.how_it_ended().await;
+                    return Err(Trouble::Died { how, begun, printed: job.take_printed() });
                 }
                 Ok(Err(exchange::Lost::Garbled)) => {
-                    return Err(Trouble::Died { how: GARBLED.to_owned(), begun });
+                    let how = GARBLED.to_owned();
+                    return Err(Trouble::Died { how, begun, printed: job.take_printed() });
                 }
-                Ok(Err(exchange::Lost::Unwanted)) | Err(_) => return Err(Trouble::TimedOut { begun }),
+                Ok(Err(exchange::Lost::Unwanted)) | Err(_) => {
+                    return Err(Trouble::TimedOut { begun, printed: job.take_printed() });
+                }
             }
             // Its place is free for the worker that comes instead.
             drop(lease);

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use super::details;
 use crate::failure::Failure;
 use crate::pool::Body;
 
@@ -23,27 +24,35 @@ const JSON: header::HeaderValue = header::HeaderValue::from_static("application/
 
 /// A [`Failure`] on its way to the client.
 #[derive(Debug)]
-pub(crate) struct Refusal(pub(crate) Failure);
+pub(crate) struct Refusal {
+    pub(crate) failure: Failure,
+    /// What the script had printed, if the client wants to know.
+    pub(super) printed: Option<String>,
+}
 
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
-        Self(failure)
+        Self { failure, printed: None }
     }
 }
 
 impl std::fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(&self.0.message)
+        formatter.write_str(&self.failure.message)
     }
 }
 
 impl ResponseError for Refusal {
     fn status_code(&self) -> StatusCode {
-        StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.failure.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     fn error_response(&self) -> HttpResponse {
-        refused(&self.0)
+        let mut response = refused(&self.failure);
+        if let Some((name, value)) = self.printed.as_deref().and_then(details::printed) {
+            response.headers_mut().insert(name, value);
+        }
+        response
     }
 }
 

@@ -26,13 +26,17 @@ pub(super) fn of(answer: &Answer) -> Vec<(HeaderName, HeaderValue)> {
     let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
     let (queue, python) = (milliseconds(answer.queued), milliseconds(answer.ran));
     let timing = format!("queue;dur={queue:.3}, python;dur={python:.3}");
-    let output = answer.output.as_deref().filter(|output| !output.is_empty()).map(|output| {
-        let end = output.floor_char_boundary(MOST_OUTPUT);
-        let cut = if end < output.len() { "\n(cut here; the server's log has more)" } else { "" };
-        STANDARD.encode(format!("{}{cut}", &output[..end]))
-    });
-    [(TIMING, Some(timing)), (OUTPUT, output)]
-        .into_iter()
-        .filter_map(|(name, text)| Some((name, HeaderValue::from_str(&text?).ok()?)))
-        .collect()
+    let timing = HeaderValue::from_str(&timing).ok().map(|value| (TIMING, value));
+    timing.into_iter().chain(answer.printed.as_deref().and_then(printed)).collect()
+}
+
+/// The header with what a script has printed, if it has printed anything.
+pub(super) fn printed(text: &str) -> Option<(HeaderName, HeaderValue)> {
+    if text.is_empty() {
+        return None;
+    }
+    let end = text.floor_char_boundary(MOST_OUTPUT);
+    let cut = if end < text.len() { "\n(cut here; the server's log has more)" } else { "" };
+    let value = STANDARD.encode(format!("{}{cut}", &text[..end]));
+    Some((OUTPUT, HeaderValue::from_str(&value).ok()?))
 }

@@ -25,7 +25,7 @@ pub(super) struct Call {
     pub(super) version: u32,
     pub(super) body: Bytes,
     /// Whether what is printed is told with the answer.
-    pub(super) wants_output: bool,
+    pub(super) wants_printed: bool,
     /// Whether it may go to a worker together with others; see [`super::light`].
     pub(super) light: bool,
 }
@@ -33,7 +33,7 @@ pub(super) struct Call {
 /// Runs a script with columns of data. The answer is what it returns: as many values as rows, or one.
 #[utoipa::path(
     post, path = "/evaluate", tag = "scripts", operation_id = "evaluate",
-    params(("TabPy-Details" = Option<String>, Header, nullable = false, example = "true", description = "true has the answer say in Server-Timing where the time went, and in TabPy-Output what was printed (base64)")),
+    params(("TabPy-Details" = Option<String>, Header, nullable = false, example = "true", description = "true has the answer say in Server-Timing where the time went, and in TabPy-Output what was printed (base64), also by a script that was stopped")),
     request_body(content = Evaluate),
     responses((status = 200, description = "What the script returned", body = serde_json::Value), BodyRefused,
         (status = 404, description = "Scripts are switched off", body = ErrorBody),
@@ -61,14 +61,14 @@ pub(super) async fn evaluate(
         name: Box::default(),
         version: 0,
         body,
-        wants_output: wants_details,
+        wants_printed: wants_details,
         light,
     };
     let outcome = work(&request, &service, &mut call, feed, as_for_script).await;
     match (key, &outcome) {
         (Some(key), Ok(answer)) => service.light_scripts.learn(key, Some(answer)),
         // One that was not begun tells nothing of the script.
-        (Some(key), Err(refusal)) if matches!(refusal.0.status, 408 | 500) => {
+        (Some(key), Err(refusal)) if matches!(refusal.failure.status, 408 | 500) => {
             service.light_scripts.learn(key, None);
         }
         _ => {}
@@ -97,7 +97,7 @@ pub(super) async fn work(
     failure: impl FnOnce(Trouble, &str) -> Failure,
 ) -> Result<Answer, Refusal> {
     let asked = Instant::now();
-    let Call { task, version, wants_output, light, .. } = *call;
+    let Call { task, version, wants_printed, light, .. } = *call;
     let deadline = asked + timeout(service, task).duration;
     let generation = service.generation();
     if let Some(record) = request.extensions_mut().get_mut::<Record>() {
@@ -112,7 +112,7 @@ pub(super) async fn work(
         body: std::mem::take(&mut call.body),
         asked,
         deadline,
-        wants_output,
+        printed: wants_printed.then(Vec::new),
         light,
     };
     let running = service.pool.run(job, feed);
@@ -124,7 +124,8 @@ pub(super) async fn work(
     };
     let answer = match outcome {
         Ok(answer) => answer,
-        Err(trouble) => {
+        Err(mut trouble) => {
+            let printed = trouble.take_printed();
             let begun = trouble.begun();
             let work = begun.map(|begun| Work { worker: begun.worker, queued: begun.queued, rows: None });
             if let Some(record) = request.extensions_mut().get_mut::<Record>() {
@@ -133,7 +134,7 @@ pub(super) async fn work(
             let failure = failure(trouble, &timeout(service, task).text);
             tracing::warn!(status = failure.status, info = failure.info, "{}", failure.message);
             remember(request, What { kind: failure.message.clone(), line: None });
-            return Err(failure.into());
+            return Err(Refusal { failure, printed });
         }
     };
     if let Some(record) = request.extensions_mut().get_mut::<Record>() {

@@ -118,7 +118,7 @@ mod tests {
             worker: 1,
             queued: Duration::ZERO,
             ran,
-            output: None,
+            printed: None,
         };
         assert!(!scripts.contains(key));
         scripts.learn(key, Some(&answer(true, Duration::ZERO)));

@@ -51,7 +51,7 @@ pub(super) async fn query(
         name: name.clone(),
         version,
         body,
-        wants_output: false,
+        wants_printed: false,
         light: false,
     };
     let as_for_function = |trouble, timeout: &str| failure(trouble, &name, timeout);

@@ -77,10 +77,11 @@ impl Worker {
         if job.body.len() > BEGUN {
             job.body = Bytes::new();
         }
-        let mut printed = Printed::new(limits.script_output_bytes);
-        if job.wants_output {
-            printed.keep();
+        if let Some(kept) = &mut job.printed {
+            // A worker that was lost before this one may have said something.
+            kept.clear();
         }
+        let mut printed = Printed::new(limits.script_output_bytes, job.printed.as_mut());
         // What a function answers is looked at whole.
         let in_parts = job.task == Task::Evaluate;
         let max_response_bytes = limits.max_response_bytes;
@@ -114,13 +115,12 @@ impl Worker {
         } else {
             printed.drain_unseen(output);
         }
-        let output = printed.kept();
         drop(printed);
         match received {
             Ok(Some(done)) if done.reply.id == id => {
                 self.innocent &= !done.confessed;
                 self.pure = if done.reply.pure { self.pure + 1 } else { 0 };
-                Ok(Done { output, ..done })
+                Ok(done)
             }
             Ok(_) => Err(Lost::Garbled),
             Err(_) => Err(Lost::Ended),

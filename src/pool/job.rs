@@ -21,10 +21,17 @@ pub struct Job {
     pub asked: Instant,
     /// When the client gets its answer at the latest.
     pub deadline: Instant,
-    /// Whether what is printed comes with the answer, beside going to the log.
-    pub wants_output: bool,
+    /// What is printed, if that is to come with the answer, beside going to the log.
+    pub printed: Option<Vec<u8>>,
     /// Whether it is likely to be so quick, and so harmless, that it may go to a worker together with others.
     pub light: bool,
+}
+
+impl Job {
+    /// What was printed so far, if that was wanted.
+    pub(super) fn take_printed(&mut self) -> Option<String> {
+        self.printed.take().map(|text| String::from_utf8_lossy(&text).into_owned())
+    }
 }
 
 /// What a worker answered.
@@ -44,7 +51,7 @@ pub struct Answer {
     /// How long the worker took.
     pub ran: Duration,
     /// What was printed, if that was wanted.
-    pub output: Option<String>,
+    pub printed: Option<String>,
 }
 
 impl Answer {
@@ -52,6 +59,6 @@ impl Answer {
     pub(super) fn of(reply: &Reply, body: Body, begun: Begun, ran: Duration) -> Self {
         let Reply { status, rows_in, rows_out, fits, pure, .. } = *reply;
         let Begun { worker, queued } = begun;
-        Self { status, body, rows_in, rows_out, fits, pure, worker, queued, ran, output: None }
+        Self { status, body, rows_in, rows_out, fits, pure, worker, queued, ran, printed: None }
     }
 }

@@ -15,7 +15,7 @@ const PIPE: usize = 64 << 10;
 /// What a line of the log holds beside the text.
 const LINE_COST: usize = 64;
 
-pub(super) struct Printed {
+pub(super) struct Printed<'a> {
     line: Vec<u8>,
     /// Bytes that may still be logged.
     allowed: usize,
@@ -24,28 +24,19 @@ pub(super) struct Printed {
     open: bool,
     /// The worker's number, where no request is known that the output belongs to.
     worker: Option<u64>,
-    /// The text so far, if somebody wants it beside the log.
-    kept: Option<Vec<u8>>,
+    /// Where the text goes beside the log, if somebody wants it.
+    kept: Option<&'a mut Vec<u8>>,
 }
 
-impl Printed {
-    pub(super) fn new(limit: usize) -> Self {
-        Self { line: Vec::new(), allowed: limit, limit, dropped: 0, open: true, worker: None, kept: None }
-    }
-
-    /// Keeps the text beside logging it, from now on.
-    pub(super) fn keep(&mut self) {
-        self.kept = Some(Vec::new());
-    }
-
-    /// What was printed so far, if it was to be kept.
-    pub(super) fn kept(&mut self) -> Option<String> {
-        self.kept.take().map(|text| String::from_utf8_lossy(&text).into_owned())
+impl<'a> Printed<'a> {
+    /// Of a request, whose text is also put into `kept`.
+    pub(super) fn new(limit: usize, kept: Option<&'a mut Vec<u8>>) -> Self {
+        Self { line: Vec::new(), allowed: limit, limit, dropped: 0, open: true, worker: None, kept }
     }
 
     /// What was printed between two requests, which is logged as neither's.
     pub(super) fn left_behind(worker: u64, limit: usize) -> Self {
-        let mut printed = Self::new(limit);
+        let mut printed = Self::new(limit, None);
         printed.worker = Some(worker);
         printed
     }
@@ -118,7 +109,7 @@ impl Printed {
 }
 
 /// Logs what is left, and what was left out, also of a script that was stopped.
-impl Drop for Printed {
+impl Drop for Printed<'_> {
     fn drop(&mut self) {
         self.log_line();
         if self.dropped > 0 {

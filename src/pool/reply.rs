@@ -35,8 +35,6 @@ pub(super) struct Done {
     pub(super) body: Bytes,
     /// No other script should meet the worker: it said so, or more came than the reply.
     pub(super) spoilt: bool,
-    /// What was printed, if that was wanted.
-    pub(super) output: Option<String>,
     /// The worker has said that it runs a script that is not pure, for the first time.
     pub(super) confessed: bool,
 }
@@ -117,10 +115,10 @@ impl Received {
 }
 
 /// Where a reply comes from.
-pub(super) struct Source<'a> {
+pub(super) struct Source<'a, 'kept> {
     pub(super) wire: &'a Wire,
     pub(super) output: &'a pipe::Receiver,
-    pub(super) printed: &'a mut Printed,
+    pub(super) printed: &'a mut Printed<'kept>,
     pub(super) max_response_bytes: usize,
     /// The id of the request that is answered.
     pub(super) id: u64,
@@ -130,7 +128,7 @@ pub(super) struct Source<'a> {
     pub(super) memory: Option<Loan>,
 }
 
-impl Source<'_> {
+impl Source<'_, '_> {
     /// The reply, or `None` when what came is no reply.
     pub(super) async fn reply(&mut self) -> io::Result<Option<Done>> {
         let memory = Memory::fresh(FIRST_READ);
@@ -178,7 +176,7 @@ impl Source<'_> {
             let memory = memory.freeze();
             pieces.slice(&memory);
             let body = memory.slice(start..end);
-            return Ok(Some(Done { reply, pieces, came_in_pieces, body, spoilt, output: None, confessed }));
+            return Ok(Some(Done { reply, pieces, came_in_pieces, body, spoilt, confessed }));
         }
     }
 

@@ -35,7 +35,7 @@ impl Pool {
             body: Bytes::from(body),
             asked,
             deadline,
-            wants_output: false,
+            printed: None,
             light: false,
         };
         worker.next_turn();

@@ -15,13 +15,13 @@ pub struct Begun {
 #[derive(Debug)]
 pub enum Trouble {
     /// The worker did not answer before the deadline.
-    TimedOut { begun: Begun },
+    TimedOut { begun: Begun, printed: Option<String> },
     /// As many requests wait as may.
     QueueFull { queue_size: usize },
     /// No worker was free before the deadline.
     NotStarted { max_workers: usize, reason: Option<String> },
     /// The worker process ended before it answered; how, in words.
-    Died { how: String, begun: Begun },
+    Died { how: String, begun: Begun, printed: Option<String> },
     /// The server is stopping.
     Stopping,
 }
@@ -35,7 +35,15 @@ impl Trouble {
     /// The worker that had the request, if one did.
     pub fn begun(&self) -> Option<Begun> {
         match self {
-            Self::TimedOut { begun } | Self::Died { begun, .. } => Some(*begun),
+            Self::TimedOut { begun, .. } | Self::Died { begun, .. } => Some(*begun),
+            Self::QueueFull { .. } | Self::NotStarted { .. } | Self::Stopping => None,
+        }
+    }
+
+    /// What the script had printed, if that was wanted.
+    pub fn take_printed(&mut self) -> Option<String> {
+        match self {
+            Self::TimedOut { printed, .. } | Self::Died { printed, .. } => printed.take(),
             Self::QueueFull { .. } | Self::NotStarted { .. } | Self::Stopping => None,
         }
     }

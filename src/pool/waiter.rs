@@ -37,7 +37,7 @@ impl Light {
     pub(super) fn of(job: &Job) -> Option<Self> {
         let Job { task, body, generation, .. } = job;
         // What is printed belongs to one request, and so takes a worker of its own.
-        (job.light && !job.wants_output).then(|| Self {
+        (job.light && job.printed.is_none()).then(|| Self {
             task: *task,
             body: body.clone(),
             generation: *generation,

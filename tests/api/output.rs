@@ -1,6 +1,8 @@
 //! What a script prints belongs in the log, with the request's id and within a bound; it never
 //! touches the answer or the protocol, by whatever way it is written.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::support::{Request, Server};
@@ -47,6 +49,25 @@ fn what_comes_after_an_answer_is_no_other_requests() {
         let own = server.wait_for_log(&format!("rows_in={rows} "));
         let ids = identifiers(&line);
         assert!(ids.is_empty() || ids == identifiers(&own), "{}", server.log());
+    }
+}
+
+#[test]
+fn who_wants_to_know_sees_what_a_script_printed_that_has_no_answer() {
+    let server = Server::builder().env("TABPY_EVALUATE_TIMEOUT", "2").start().ready();
+    for (script, status, wanted) in [
+        ("print('row 1')\nprint('row', 2, end='')\nwhile True: pass", 408, "row 1\n"),
+        ("print('row 1')\nimport sys\nprint('err', file=sys.stderr)\nwhile True: pass", 408, "row 1\nerr\n"),
+        ("print('before')\nimport os\nos._exit(3)", 500, "before\n"),
+        ("print('before')\nraise ValueError('x')", 500, "before\n"),
+        ("import os\nos._exit(3)", 500, ""),
+    ] {
+        let request = Request::evaluate(script, &json!({}));
+        assert_eq!(server.send(&request.clone()).header("TabPy-Output"), None, "{script}");
+        let answer = server.send(&request.header("TabPy-Details", "true"));
+        assert_eq!(answer.status, status, "{script}");
+        let printed = answer.header("TabPy-Output").map(|text| STANDARD.decode(text).unwrap());
+        assert_eq!(String::from_utf8(printed.unwrap_or_default()).unwrap(), wanted, "{script}");
     }
 }
 

@@ -26,16 +26,21 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a server may take to start: a debug build on a busy machine imports pandas in this time.
 pub const START_PATIENCE: Duration = Duration::from_secs(15);
 
-/// Asks until `ready` gives a value or the time is over.
+/// Asks until `ready` gives a value or the time is over. A machine that stands still for a while is nobody's delay, so a
+/// pause between two questions counts for no more than it may take on a busy one.
 pub fn wait_for<T>(limit: Duration, mut ready: impl FnMut() -> Option<T>) -> Option<T> {
-    let end = Instant::now() + limit;
+    const PAUSE: Duration = Duration::from_millis(20);
+    let mut waited = Duration::ZERO;
     loop {
+        let asked = Instant::now();
         if let Some(value) = ready() {
             return Some(value);
         }
-        if Instant::now() >= end {
+        if waited >= limit {
             return None;
         }
-        std::thread::sleep(Duration::from_millis(20));
+        let answered = Instant::now();
+        std::thread::sleep(PAUSE);
+        waited += answered - asked + answered.elapsed().min(10 * PAUSE);
     }
 }
