@@ -37,8 +37,6 @@ pub(super) struct State {
     pub(super) alive: usize,
     pub(super) starting: usize,
     pub(super) stopping: bool,
-    /// Whether there ever was a worker.
-    pub(super) was_ready: bool,
     /// What the last worker said that scripts are kept from.
     pub(super) confinement: String,
     /// Why the last start failed, until one succeeds.
@@ -81,6 +79,12 @@ impl State {
         let fewer = !self.stopping && self.alive + self.starting < up_to;
         self.starting += usize::from(fewer);
         fewer
+    }
+
+    /// Why there is no worker. Where there are some, the start of another one is not what a client waits for.
+    fn lack(&self) -> Option<String> {
+        let being_started = || "Python workers are still being started.".to_owned();
+        (self.alive == 0).then(|| self.start_error.clone().unwrap_or_else(being_started))
     }
 
     fn move_to(&mut self, worker: &mut Worker, line: ThreadId) {
@@ -222,17 +226,23 @@ impl Shared {
     }
 
     pub(super) fn not_started(&self) -> Trouble {
-        let state = self.lock();
-        let none_yet = || (!state.was_ready).then(|| "Python workers are still being started.".to_owned());
-        // Where there are workers, a failure to start another one is not what the client waited for.
-        let reason = state.start_error.clone().filter(|_| state.alive == 0).or_else(none_yet);
-        Trouble::NotStarted { max_workers: self.start.limits.max_workers, reason }
+        Trouble::NotStarted { max_workers: self.start.limits.max_workers, reason: self.lock().lack() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_waits_in_vain_hears_of_workers_that_are_not_there() {
+        let mut state = State::default();
+        assert_eq!(state.lack().as_deref(), Some("Python workers are still being started."));
+        state.start_error = Some("no memory".to_owned());
+        assert_eq!(state.lack().as_deref(), Some("no memory"));
+        state.alive = 1;
+        assert_eq!(state.lack(), None);
+    }
 
     #[test]
     fn a_worker_that_is_expected_counts() {

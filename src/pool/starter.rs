@@ -180,7 +180,6 @@ impl Shared {
                     let mut state = self.lock();
                     state.starting -= 1;
                     state.alive += 1;
-                    state.was_ready = true;
                     state.start_error = None;
                     let before = std::mem::replace(&mut state.confinement, hello.confinement.clone());
                     before != hello.confinement

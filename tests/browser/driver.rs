@@ -11,35 +11,48 @@ use serde_json::{Value, json};
 
 use crate::support::wait_for;
 
+type Said = std::io::Lines<BufReader<std::process::ChildStdout>>;
+
 pub struct Browser {
     driver: Child,
     port: u16,
     /// Closed, it would end chromedriver at its next line.
-    _said: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    _said: Said,
     session: String,
     _profile: tempfile::TempDir,
+}
+
+/// chromedriver, what it goes on to say, and its port. It takes one that is free for one kind of address, and ends where
+/// another program has that for the other kind: `None`.
+fn launch() -> std::io::Result<Option<(Child, Said, u16)>> {
+    let mut driver = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).spawn()?;
+    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+    // The first line only says which port was asked for.
+    let port = lines.find_map(|line| {
+        let line = line.unwrap();
+        line.strip_prefix("ChromeDriver was started successfully on port ")?
+            .trim_end_matches('.')
+            .parse()
+            .ok()
+    });
+    if port.is_none() {
+        driver.wait()?;
+    }
+    Ok(port.map(|port| (driver, lines, port)))
 }
 
 impl Browser {
     /// `None` where there is no Chromium and that is allowed.
     pub fn start(width: u32, dark: bool) -> Option<Self> {
-        let Ok(mut driver) = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).spawn()
-        else {
+        let Ok(mut launched) = launch() else {
             assert!(std::env::var_os("CI").is_none(), "chromedriver is missing; `make test` installs it");
             eprintln!("SKIPPED: chromedriver is missing");
             return None;
         };
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = lines
-            // The first line only says which port was asked for.
-            .find_map(|line| {
-                line.unwrap()
-                    .strip_prefix("ChromeDriver was started successfully on port ")?
-                    .trim_end_matches('.')
-                    .parse()
-                    .ok()
-            })
-            .expect("chromedriver names its port");
+        for _ in 0..4 {
+            launched = launched.or_else(|| launch().unwrap());
+        }
+        let (driver, said, port) = launched.expect("chromedriver names its port");
         let profile = tempfile::tempdir().unwrap();
         let mut arguments: Vec<String> = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
              --disable-background-networking --disable-component-update --disable-sync --disable-dev-shm-usage \
@@ -52,7 +65,7 @@ impl Browser {
         if dark {
             arguments.push("--blink-settings=preferredColorScheme=0".to_owned());
         }
-        let mut browser = Self { driver, port, session: String::new(), _said: lines, _profile: profile };
+        let mut browser = Self { driver, port, session: String::new(), _said: said, _profile: profile };
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
             "goog:chromeOptions": {"args": arguments},

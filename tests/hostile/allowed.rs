@@ -1,7 +1,7 @@
 //! What scripts do in good faith goes on working, however they are confined. Each asks nothing of
 //! the network beyond this machine.
 
-use crate::arena::{Act, USUAL, each, is_on_an_older_kernel};
+use crate::arena::{Act, USUAL, ample, each, is_on_an_older_kernel};
 
 const DONE: &[u16] = &[200];
 
@@ -238,9 +238,5 @@ fn what_scripts_do_in_good_faith_works() {
     if is_on_an_older_kernel() {
         let_numbers_begin_again();
     }
-    each(
-        USUAL,
-        |builder| builder.env("TABPY_EVALUATE_TIMEOUT", "15").env("TABPY_WORKER_MEMORY_MB", "600"),
-        ACTS,
-    );
+    each(USUAL, |builder| ample(builder).env("TABPY_WORKER_MEMORY_MB", "600"), ACTS);
 }

@@ -24,6 +24,9 @@ pub const PASSWORD: &str = "countess-of-lovelace-1815";
 /// Seconds that a script may take.
 pub const DEADLINE: u64 = 3;
 
+/// The same where scripts end by themselves, or are ended for something else, which takes time on a busy machine.
+const AMPLE: u64 = 15;
+
 /// By how much memory may stay grown: workers come and go, allocators keep a little.
 const FRONT_ALLOWANCE: u64 = 64 * 1024;
 const TREE_ALLOWANCE: u64 = 256 * 1024;
@@ -66,6 +69,8 @@ pub struct Arena {
     client: Option<GoodClient>,
     front: u32,
     workers: Workers,
+    /// Seconds.
+    deadline: u64,
     before: Footprint,
     acts: AtomicU32,
     _alone: MutexGuard<'static, ()>,
@@ -125,6 +130,7 @@ impl Arena {
             words.extend(Builder::without_calls_of("landlock"));
         }
         let builder = settings(builder);
+        let deadline = builder.value("TABPY_EVALUATE_TIMEOUT").unwrap().parse().unwrap();
         if let Some(user) = user {
             builder.give_to(user);
             let user = user.to_string();
@@ -139,6 +145,7 @@ impl Arena {
             client: None,
             front,
             workers,
+            deadline,
             before: Footprint::default(),
             acts: AtomicU32::new(0),
             server: Some(server),
@@ -238,12 +245,12 @@ impl Arena {
         let answer = self.read(&mut connection).unwrap_or_else(|error| panic!("no answer: {error}"));
         let took = started.elapsed();
         judge(act, &answer);
-        assert!(took < Duration::from_secs(DEADLINE) + PATIENCE, "answered after {took:?}");
+        assert!(took < Duration::from_secs(self.deadline) + PATIENCE, "answered after {took:?}");
         answer
     }
 
     pub fn read(&self, connection: &mut Connection) -> io::Result<Response> {
-        connection.set_patience(Duration::from_secs(DEADLINE) + 2 * PATIENCE);
+        connection.set_patience(Duration::from_secs(self.deadline) + 2 * PATIENCE);
         connection.read()
     }
 
@@ -356,6 +363,11 @@ impl Drop for Arena {
             left.into_iter().for_each(Process::kill);
         }
     }
+}
+
+/// Lets scripts take longer.
+pub fn ample(builder: Builder) -> Builder {
+    builder.env("TABPY_EVALUATE_TIMEOUT", AMPLE)
 }
 
 #[track_caller]

@@ -1,7 +1,7 @@
 //! Scripts that end: by exceptions made to end programs, by the death of their process, and by
 //! code that runs when everything is over.
 
-use crate::arena::{Act, USUAL, each};
+use crate::arena::{Act, USUAL, ample, each};
 
 const FAILS: &[u16] = &[500];
 const FAILS_OR_LATE: &[u16] = &[500, 408];
@@ -319,25 +319,25 @@ pub const ANSWERS: &[Act] = &[
 
 #[test]
 fn exceptions_that_end_programs() {
-    each(USUAL, |builder| builder, EXCEPTIONS);
+    each(USUAL, ample, EXCEPTIONS);
 }
 
 #[test]
 fn exceptions_that_are_traps_themselves() {
-    each(USUAL, |builder| builder, HOSTILE_EXCEPTIONS);
+    each(USUAL, ample, HOSTILE_EXCEPTIONS);
 }
 
 #[test]
 fn deaths_of_the_process() {
-    each(USUAL, |builder| builder, DEATHS);
+    each(USUAL, ample, DEATHS);
 }
 
 #[test]
 fn code_that_runs_afterwards() {
-    each(USUAL, |builder| builder, AFTERWARDS);
+    each(USUAL, ample, AFTERWARDS);
 }
 
 #[test]
 fn answers_that_are_traps() {
-    each(USUAL, |builder| builder, ANSWERS);
+    each(USUAL, ample, ANSWERS);
 }

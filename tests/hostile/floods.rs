@@ -1,7 +1,7 @@
 //! Scripts that say, answer or write too much. Each writes at most 1 GB, so that a server without
 //! a limit does the machine no harm.
 
-use crate::arena::{Act, Arena, USUAL, each, rows};
+use crate::arena::{Act, Arena, USUAL, ample, each, rows};
 use crate::support::Builder;
 
 const FAILS: &[u16] = &[500];
@@ -119,25 +119,25 @@ pub const DISKS: &[Act] = &[
         "a large file",
         FAILS,
         DISK,
-        "import tempfile, time\nf = tempfile.NamedTemporaryFile(delete=False, suffix='MARK')\nfor _ in range(800):\n    f.write(b'x' * 2 ** 20)\n    f.flush()\n    time.sleep(0.001)\ntime.sleep(1)\nreturn 1",
+        "import tempfile, time\nf = tempfile.NamedTemporaryFile(delete=False, suffix='MARK')\nfor _ in range(800):\n    f.write(b'x' * 2 ** 20)\n    f.flush()\n    time.sleep(0.001)\ntime.sleep(10)\nreturn 1",
     ),
     Act::new(
         "a file without a name",
         FAILS,
         "",
-        "import tempfile, time\nf = tempfile.TemporaryFile()\nfor _ in range(800):\n    f.write(b'x' * 2 ** 20)\n    f.flush()\n    time.sleep(0.001)\ntime.sleep(1)\nreturn 1",
+        "import tempfile, time\nf = tempfile.TemporaryFile()\nfor _ in range(800):\n    f.write(b'x' * 2 ** 20)\n    f.flush()\n    time.sleep(0.001)\ntime.sleep(10)\nreturn 1",
     ),
     Act::new(
         "in the working folder",
         FAILS,
         "",
-        "import time\nf = open('MARK', 'wb')\nfor _ in range(800):\n    f.write(b'x' * 2 ** 20)\n    f.flush()\n    time.sleep(0.001)\ntime.sleep(1)\nreturn 1",
+        "import time\nf = open('MARK', 'wb')\nfor _ in range(800):\n    f.write(b'x' * 2 ** 20)\n    f.flush()\n    time.sleep(0.001)\ntime.sleep(10)\nreturn 1",
     ),
     Act::new(
         "many files",
         FAILS,
         DISK,
-        "import tempfile, time\nfor n in range(400):\n    with open('%s/MARK-%d' % (tempfile.gettempdir(), n), 'wb') as f: f.write(b'x' * 2 ** 20)\n    time.sleep(0.003)\ntime.sleep(1)\nreturn 1",
+        "import tempfile, time\nfor n in range(400):\n    with open('%s/MARK-%d' % (tempfile.gettempdir(), n), 'wb') as f: f.write(b'x' * 2 ** 20)\n    time.sleep(0.003)\ntime.sleep(10)\nreturn 1",
     ),
     Act::new(
         "many empty files",
@@ -155,7 +155,7 @@ pub const DISKS: &[Act] = &[
         "space reserved",
         FAILS,
         "",
-        "import os, tempfile, time\nf = tempfile.NamedTemporaryFile(delete=False, suffix='MARK')\nos.posix_fallocate(f.fileno(), 0, 800 * 2 ** 20)\ntime.sleep(1)\nreturn 1",
+        "import os, tempfile, time\nf = tempfile.NamedTemporaryFile(delete=False, suffix='MARK')\nos.posix_fallocate(f.fileno(), 0, 800 * 2 ** 20)\ntime.sleep(10)\nreturn 1",
     ),
     Act::new(
         "by a child",
@@ -173,7 +173,7 @@ pub const DISKS: &[Act] = &[
         "in shared memory",
         ANY,
         "",
-        "f = open('/dev/shm/MARK', 'wb')\nfor _ in range(400): f.write(b'x' * 2 ** 20)\nimport time\ntime.sleep(1)\nreturn 1",
+        "f = open('/dev/shm/MARK', 'wb')\nfor _ in range(400): f.write(b'x' * 2 ** 20)\nimport time\ntime.sleep(10)\nreturn 1",
     ),
     Act::new(
         "until the deadline",
@@ -231,14 +231,13 @@ fn what_is_printed_cannot_pass_for_a_line_of_the_log() {
 fn too_large_answers() {
     each(
         USUAL,
-        |builder| builder.env("TABPY_MAX_RESPONSE_SIZE_MB", "4").env("TABPY_WORKER_MEMORY_MB", "300"),
+        |builder| ample(builder).env("TABPY_MAX_RESPONSE_SIZE_MB", "4").env("TABPY_WORKER_MEMORY_MB", "300"),
         ANSWERS,
     );
 }
 
 fn small_disk(builder: Builder) -> Builder {
-    let builder = builder.env("TABPY_SCRIPT_DISK_MB", "32").env("TABPY_WORKER_MEMORY_MB", "400");
-    builder.env("TABPY_EVALUATE_TIMEOUT", "6")
+    ample(builder).env("TABPY_SCRIPT_DISK_MB", "32").env("TABPY_WORKER_MEMORY_MB", "400")
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Scripts that start processes and threads: too many, detached, in flight from being killed. Each
 //! bounds itself by a count and a time, so that a server without a limit does the machine no harm.
 
-use crate::arena::{Act, Arena, USUAL, each};
+use crate::arena::{Act, Arena, USUAL, ample, each};
 use crate::support::Builder;
 
 const FAILS: &[u16] = &[500];
@@ -24,13 +24,13 @@ pub const TOO_MANY: &[Act] = &[
         "children without end",
         FAILS,
         SETTING,
-        "import os, time\nfor _ in range(120):\n    if os.fork() == 0:\n        time.sleep(20)\n        os._exit(0)\ntime.sleep(2)\nreturn 1",
+        "import os, time\nfor _ in range(120):\n    if os.fork() == 0:\n        time.sleep(20)\n        os._exit(0)\ntime.sleep(10)\nreturn 1",
     ),
     Act::new(
         "programs without end",
         FAILS,
         SETTING,
-        "import subprocess, time\np = [subprocess.Popen(['sleep', 'MARK'], start_new_session=True) for _ in range(120)]\ntime.sleep(2)\nreturn 1",
+        "import subprocess, time\np = [subprocess.Popen(['sleep', 'MARK'], start_new_session=True) for _ in range(120)]\ntime.sleep(10)\nreturn 1",
     ),
     Act::new(
         "a chain of children whose parents leave",
@@ -187,7 +187,7 @@ pub const THREADS: &[Act] = &[
 ];
 
 fn limited(builder: Builder) -> Builder {
-    builder.env("TABPY_SCRIPT_PROCESSES", "32").env("TABPY_WORKER_MEMORY_MB", "300")
+    ample(builder).env("TABPY_SCRIPT_PROCESSES", "32").env("TABPY_WORKER_MEMORY_MB", "300")
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Scripts that take memory, in one piece, bit by bit and in children, and what is still allowed.
 //! Each takes at most 2 GB, so that a server without a limit does the machine no harm.
 
-use crate::arena::{Act, Arena, USUAL, each, rows};
+use crate::arena::{Act, Arena, USUAL, ample, each, rows};
 use crate::support::Builder;
 
 const FAILS: &[u16] = &[500];
@@ -34,7 +34,7 @@ pub const TAKES: &[Act] = &[
         "a file in memory",
         FAILS,
         "",
-        "import os\nf = os.memfd_create('x')\nfor _ in range(1000): os.write(f, b'x' * 2 ** 20)\nimport time\ntime.sleep(2)\nraise ValueError('nothing stopped it')",
+        "import os\nf = os.memfd_create('x')\nfor _ in range(1000): os.write(f, b'x' * 2 ** 20)\nimport time\ntime.sleep(10)\nraise ValueError('nothing stopped it')",
     ),
     Act::new(
         "MemoryError swallowed",
@@ -52,26 +52,26 @@ pub const TAKES: &[Act] = &[
         "in forked children",
         FAILS,
         SETTING,
-        "import os, time\nfor _ in range(6):\n    if os.fork() == 0:\n        x = b'x' * (150 * 2 ** 20)\n        time.sleep(20)\n        os._exit(0)\ntime.sleep(2.5)\nreturn 1",
+        "import os, time\nfor _ in range(6):\n    if os.fork() == 0:\n        x = b'x' * (150 * 2 ** 20)\n        time.sleep(20)\n        os._exit(0)\ntime.sleep(10)\nreturn 1",
     ),
     Act::new(
         "in other programs",
         FAILS,
         SETTING,
-        "import subprocess, sys\np = [subprocess.Popen(['python3', '-c', 'x = b\"x\" * (150 * 2 ** 20); import time; time.sleep(20)', 'MARK']) for _ in range(6)]\nimport time\ntime.sleep(2.5)\nreturn 1",
+        "import subprocess, sys\np = [subprocess.Popen(['python3', '-c', 'x = b\"x\" * (150 * 2 ** 20); import time; time.sleep(20)', 'MARK']) for _ in range(6)]\nimport time\ntime.sleep(10)\nreturn 1",
     ),
     Act::new(
         "in a grandchild of another session",
         FAILS,
         SETTING,
         // As much as the kernel's limit on each process lets it have, which is more than is allowed.
-        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        x = b'x' * (450 * 2 ** 20)\n        time.sleep(20)\n    os._exit(0)\ntime.sleep(2.5)\nreturn 1",
+        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        x = b'x' * (450 * 2 ** 20)\n        time.sleep(20)\n    os._exit(0)\ntime.sleep(10)\nreturn 1",
     ),
     Act::new(
         "in a grandchild of another session, twice detached",
         FAILS,
         SETTING,
-        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        os.setsid()\n        if os.fork() == 0:\n            x = b'x' * (450 * 2 ** 20)\n            time.sleep(20)\n        os._exit(0)\n    os._exit(0)\nos.wait()\ntime.sleep(2.5)\nreturn 1",
+        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        os.setsid()\n        if os.fork() == 0:\n            x = b'x' * (450 * 2 ** 20)\n            time.sleep(20)\n        os._exit(0)\n    os._exit(0)\nos.wait()\ntime.sleep(10)\nreturn 1",
     ),
     Act::new("the answer's text", &[500, 408], "", "return ['x' * 1000] * (600 * 1000)"),
     Act::new(
@@ -83,8 +83,7 @@ pub const TAKES: &[Act] = &[
 ];
 
 fn limited(builder: Builder) -> Builder {
-    // What takes memory takes time on a busy machine.
-    builder.env("TABPY_WORKER_MEMORY_MB", "300").env("TABPY_EVALUATE_TIMEOUT", "6")
+    ample(builder).env("TABPY_WORKER_MEMORY_MB", "300")
 }
 
 #[test]
@@ -94,7 +93,7 @@ fn too_much_memory_is_an_error_that_names_the_setting() {
 
 #[test]
 fn memory_under_the_limit_is_there() {
-    let arena = Arena::start(USUAL, |builder| limited(builder).env("TABPY_EVALUATE_TIMEOUT", "15"));
+    let arena = Arena::start(USUAL, limited);
     for script in [
         "x = b'x' * (150 * 2 ** 20)\nreturn 1",
         "import numpy\nnumpy.ones(15 * 10 ** 6).sum()\nreturn 1",

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::arena::{Act, Arena, DEADLINE, ONE, USUAL, Workers, judge};
+use crate::arena::{Act, Arena, DEADLINE, ONE, USUAL, Workers, ample, judge};
 use crate::support::processes::{self, Process};
 use crate::support::server::assert_gone;
 use crate::support::{Connection, PATIENCE, wait_for};
@@ -114,7 +114,7 @@ fn a_request_that_never_started_says_so_at_its_deadline() {
 
 #[test]
 fn whatever_is_killed_from_outside_is_replaced() {
-    let arena = Arena::start(USUAL, |builder| builder);
+    let arena = Arena::start(USUAL, ample);
     let members = family(&arena);
     let is_parent = |process: &Process| !processes::descendants(process.pid).is_empty();
     eprintln!(

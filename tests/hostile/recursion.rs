@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::arena::{Act, Arena, PASSWORD, USER, USUAL, each};
-use crate::support::Request;
+use crate::arena::{Act, Arena, PASSWORD, USER, USUAL, ample, each};
+use crate::support::{Builder, Request};
 
 const FAILS: &[u16] = &[500];
 /// Where one version of Python copes and another does not.
@@ -142,19 +142,23 @@ pub const C: &[Act] = &[
     ),
 ];
 
+fn limited(builder: Builder) -> Builder {
+    ample(builder).env("TABPY_WORKER_MEMORY_MB", "300")
+}
+
 #[test]
 fn recursion_in_python() {
-    each(USUAL, |builder| builder.env("TABPY_WORKER_MEMORY_MB", "300"), PYTHON);
+    each(USUAL, limited, PYTHON);
 }
 
 #[test]
 fn recursion_in_c() {
-    each(USUAL, |builder| builder.env("TABPY_WORKER_MEMORY_MB", "300"), C);
+    each(USUAL, limited, C);
 }
 
 #[test]
 fn deep_bodies() {
-    let arena = Arena::start(USUAL, |builder| builder);
+    let arena = Arena::start(USUAL, ample);
     for depth in [100_000_usize, 1_000_000, 20_000_000] {
         for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
             let depth = depth / open.len();

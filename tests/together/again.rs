@@ -5,9 +5,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::crowd::{
-    ADD, COUNT, ENDLESS, asks, busy, busy_for, read, taught, teach, together, waiting, workers,
+    ADD, COUNT, ENDLESS, asks, busy, busy_for, read, taught, teach, together, waiting, worker, workers,
 };
-use crate::support::{Request, Server};
+use crate::support::Request;
 
 /// A second or less on any machine, and much longer than what is waited for among others.
 const LONG: f64 = 4_000_000.0;
@@ -57,33 +57,22 @@ fn eight_long_ones_take_no_more_than_one_after_the_other() {
     let server = workers(1).start().ready();
     let one = || {
         teach(&server, &asks(COUNT, 1));
-        let before = worked(&server);
+        let before = worker(&server).worked();
         server.send(&asks(COUNT, LONG)).is(200, "4000000");
-        worked(&server) - before
+        worker(&server).worked() - before
     };
     let first = one();
     teach(&server, &asks(COUNT, 1));
-    let before = worked(&server);
+    let before = worker(&server).worked();
     let requests: Vec<Request> = (0..8).map(|_| asks(COUNT, LONG)).collect();
     for answer in together(&server, &requests) {
         answer.is(200, "4000000");
     }
     // One after the other is 8 times; all again behind each is 36 times.
-    let all = worked(&server) - before;
+    let all = worker(&server).worked() - before;
     let one = first.max(one());
     eprintln!("figures: one long script {one}, eight {all}");
     assert!(all < one * 18 + 50, "one took {one} hundredths of a second, eight {all}");
-}
-
-/// What the only worker has had of a processor, in hundredths of a second; unlike the clock's time it is no longer where
-/// others want the processor, too.
-fn worked(server: &Server) -> u64 {
-    let processes = server.processes().into_iter().filter(|process| process.name() == "tabpy-worker");
-    let times = processes.filter_map(|process| {
-        let text = std::fs::read_to_string(format!("/proc/{}/stat", process.pid)).ok()?;
-        text.rsplit_once(") ")?.1.split(' ').nth(11)?.parse::<u64>().ok()
-    });
-    times.sum()
 }
 
 /// What the worker declines goes to another one, whoever else it is busy with.
