@@ -169,7 +169,7 @@ impl Pool {
             let queued = started - job.asked;
             if job.deadline.saturating_duration_since(started) < queued / LAST_MOMENT {
                 // It would be stopped as soon as it began, and take a good worker with it.
-                return Err(self.shared.not_started());
+                return Err(self.shared.not_started(job.asked));
             }
             let begun = Begun { worker: lease.number(), queued };
             match tokio::time::timeout_at(deadline, lease.exchange(&mut job, begun_with.take())).await {
@@ -218,7 +218,7 @@ impl Pool {
         };
         match ticks::timeout_at(now, job.deadline, &mut waiting).await {
             Ok(turn) => turn.map_err(|_| Trouble::Stopping),
-            Err(_) => Err(self.shared.not_started()),
+            Err(_) => Err(self.shared.not_started(job.asked)),
         }
     }
 

@@ -36,6 +36,8 @@ pub(super) struct State {
     /// Workers that exist, and those that are being started.
     pub(super) alive: usize,
     pub(super) starting: usize,
+    /// When the last worker ended, if there ever was one.
+    bereft: Option<Instant>,
     pub(super) stopping: bool,
     /// What the last worker said that scripts are kept from.
     pub(super) confinement: String,
@@ -81,10 +83,15 @@ impl State {
         fewer
     }
 
-    /// Why there is no worker. Where there are some, the start of another one is not what a client waits for.
-    fn lack(&self) -> Option<String> {
-        let being_started = || "Python workers are still being started.".to_owned();
-        (self.alive == 0).then(|| self.start_error.clone().unwrap_or_else(being_started))
+    /// Why there was no worker for who has waited since then. Where there are some, the start of another one is not what
+    /// was waited for; nor is it where the last one has only just been ended.
+    fn lack(&self, asked: Instant) -> Option<String> {
+        if self.alive > 0 {
+            return None;
+        }
+        let for_long = || self.bereft.is_none_or(|since| since < asked + asked.elapsed() / 2);
+        let being_started = || for_long().then(|| "Python workers are still being started.".to_owned());
+        self.start_error.clone().or_else(being_started)
     }
 
     fn move_to(&mut self, worker: &mut Worker, line: ThreadId) {
@@ -212,6 +219,9 @@ impl Shared {
             let mut state = self.lock();
             state.waiting.moves(line, None);
             state.alive -= 1;
+            if state.alive == 0 {
+                state.bereft = Some(Instant::now());
+            }
             state.expect_one_more(self.start.limits.workers)
         };
         if replace {
@@ -225,8 +235,10 @@ impl Shared {
         let _ = self.starter.send(starter::Order::Start { at: Instant::now() + after });
     }
 
-    pub(super) fn not_started(&self) -> Trouble {
-        Trouble::NotStarted { max_workers: self.start.limits.max_workers, reason: self.lock().lack() }
+    /// For who has waited since then.
+    pub(super) fn not_started(&self, asked: Instant) -> Trouble {
+        let reason = self.lock().lack(asked);
+        Trouble::NotStarted { max_workers: self.start.limits.max_workers, reason }
     }
 }
 
@@ -236,12 +248,19 @@ mod tests {
 
     #[test]
     fn who_waits_in_vain_hears_of_workers_that_are_not_there() {
+        let now = Instant::now();
+        let asked = now.checked_sub(Duration::from_secs(10)).unwrap();
+        let being_started = Some("Python workers are still being started.");
         let mut state = State::default();
-        assert_eq!(state.lack().as_deref(), Some("Python workers are still being started."));
+        assert_eq!(state.lack(asked).as_deref(), being_started);
+        state.bereft = asked.checked_add(Duration::from_secs(1));
+        assert_eq!(state.lack(asked).as_deref(), being_started);
+        state.bereft = Some(now);
+        assert_eq!(state.lack(asked), None, "the last one was busy until its end");
         state.start_error = Some("no memory".to_owned());
-        assert_eq!(state.lack().as_deref(), Some("no memory"));
+        assert_eq!(state.lack(asked).as_deref(), Some("no memory"));
         state.alive = 1;
-        assert_eq!(state.lack(), None);
+        assert_eq!(state.lack(asked), None);
     }
 
     #[test]
