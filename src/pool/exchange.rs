@@ -77,10 +77,6 @@ impl Worker {
         if job.body.len() > BEGUN {
             job.body = Bytes::new();
         }
-        if let Some(kept) = &mut job.printed {
-            // A worker that was lost before this one may have said something.
-            kept.clear();
-        }
         let mut printed = Printed::new(limits.script_output_bytes, job.printed.as_mut());
         // What a function answers is looked at whole.
         let in_parts = job.task == Task::Evaluate;
@@ -101,7 +97,11 @@ impl Worker {
         }
         if (has_left || is_reset) && job.body.len() == body_length {
             // A farewell bears the id of the request before, which no script knows either; and the kernel says so where
-            // bytes were left unread: the request was never whole on the other side.
+            // bytes were left unread: the request was never whole on the other side, and what came was another's.
+            drop(printed);
+            if let Some(kept) = &mut job.printed {
+                kept.clear();
+            }
             return Err(if is_reset && body_length > BEGUN {
                 Lost::WhileItRead
             } else {
@@ -149,11 +149,11 @@ impl Worker {
     /// The descriptors of an idle worker that waits for a request.
     pub(super) fn at_rest(&mut self, limits: &Limits) -> Result<(&Wire, &pipe::Receiver), Lost> {
         let number = self.number;
-        let leaves_nothing = self.pure > 0;
+        let innocent = self.innocent;
         let (wire, output) = self.watched().map_err(|_| Lost::BeforeItBegan)?;
-        // What came after the last answer was printed by what that script left behind, and a pure one leaves nothing.
+        // What came after the last answer was printed by what scripts have left behind, and pure ones leave nothing.
         let mut left_behind = Printed::left_behind(number, limits.script_output_bytes);
-        if leaves_nothing {
+        if innocent {
             left_behind.drain(output);
         } else {
             left_behind.drain_unseen(output);

@@ -196,6 +196,8 @@ impl Source<'_, '_> {
     /// Waits until more may have come, and logs what is printed meanwhile.
     async fn more(&mut self) -> io::Result<()> {
         tokio::select! {
+            // The wire first: what is printed before a farewell is not this request's.
+            biased;
             ready = self.wire.readable() => ready,
             ready = self.output.readable(), if self.printed.is_open() => {
                 ready?;

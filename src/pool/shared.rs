@@ -210,6 +210,7 @@ impl Shared {
     /// Ends a worker, and orders another one where the pool would be too small without it.
     pub(super) fn bury(&self, worker: Box<Worker>, reason: Ended) {
         METRICS.ended(reason);
+        // Others have said it with their requests.
         if matches!(reason, Ended::Idle | Ended::Spoilt) {
             worker.tell_last_words(&self.start.limits);
         }

@@ -82,10 +82,14 @@ impl Interpreter {
             }
             // Columns are for table extensions, which take any number of rows.
             outcome.fit(rows_in, first.or(answer.first().copied()) == Some(b'{'));
-            let finished = self.finish(py, outcome, answer, risk, reply);
+            let (replied, mut aftermath) = self.finish(py, outcome, answer, risk, reply);
             drop(input);
             call.let_go();
-            finished
+            // What they printed, as they went, is not to wait for the next script's lines.
+            if aftermath == Aftermath::PutRight && !self.flush(py) {
+                aftermath = Aftermath::Spoilt;
+            }
+            (replied, aftermath)
         })
     }
 

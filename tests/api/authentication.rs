@@ -287,14 +287,15 @@ fn an_unknown_user_takes_as_long_as_a_known_one() {
     let process = Process::of(server.pid()).unwrap();
     let work = |user: &str| {
         let before = process.worked();
-        for round in 0..10 {
+        for round in 0..20 {
             assert_eq!(status(&server, user, &format!("wrong {round}")), 401);
         }
         process.worked() - before
     };
     // What the clock shows is the processor's time, and on a busy machine the others'.
     let (known, unknown) = (work("ada"), work("nobody"));
-    assert!(known > 10, "ten trials took {known} hundredths of a second of a processor");
+    eprintln!("figures: 20 trials {known} and {unknown} hundredths of a second");
+    assert!(known > 10, "twenty trials took {known} hundredths of a second of a processor");
     assert!(known.max(unknown) * 2 < known.min(unknown) * 3, "{known} and {unknown} hundredths of a second");
 }
 

@@ -35,13 +35,14 @@ fn two_scripts_lines_carry_two_ids() {
 fn what_comes_after_an_answer_is_no_other_requests() {
     let server = Server::builder().env("TABPY_WORKERS", "1").env("TABPY_MAX_WORKERS", "1").start().ready();
     // It is ended with the arguments, which are let go when the answer has left.
-    let late = "def late():\n    try: yield\n    finally: print('late-MARKER')\n_arg1.append(late())\nnext(_arg1[-1])\n";
-    for (rows, last) in [
-        (3, "return 1"),
+    let late = "def late():\n    try: yield\n    finally: print('late-MARKER' END)\n_arg1.append(late())\nnext(_arg1[-1])\n";
+    for (rows, end, last) in [
+        (3, "", "return 1"),
+        (4, ", end=''", "return 1"),
         // That this has changed what it reads is found behind the answer, and the worker leaves.
-        (4, "import os; os.dup2(os.open('/dev/zero', os.O_RDONLY), 0)\nreturn 1"),
+        (5, "", "import os; os.dup2(os.open('/dev/zero', os.O_RDONLY), 0)\nreturn 1"),
     ] {
-        let script = late.replace("MARKER", &rows.to_string()) + last;
+        let script = late.replace("MARKER", &rows.to_string()).replace(" END", end) + last;
         server.evaluate(&script, json!({"_arg1": vec![0; rows]})).is(200, "1");
         std::thread::sleep(std::time::Duration::from_millis(200));
         server.evaluate("return len(_arg1)", json!({"_arg1": [1, 2]})).is(200, "2");
@@ -54,7 +55,8 @@ fn what_comes_after_an_answer_is_no_other_requests() {
 
 #[test]
 fn who_wants_to_know_sees_what_a_script_printed_that_has_no_answer() {
-    let server = Server::builder().env("TABPY_EVALUATE_TIMEOUT", "2").start().ready();
+    let hasty = Server::builder().env("TABPY_EVALUATE_TIMEOUT", "2").start().ready();
+    let patient = Server::start().ready();
     for (script, status, wanted) in [
         ("print('row 1')\nprint('row', 2, end='')\nwhile True: pass", 408, "row 1\n"),
         ("print('row 1')\nimport sys\nprint('err', file=sys.stderr)\nwhile True: pass", 408, "row 1\nerr\n"),
@@ -62,6 +64,7 @@ fn who_wants_to_know_sees_what_a_script_printed_that_has_no_answer() {
         ("print('before')\nraise ValueError('x')", 500, "before\n"),
         ("import os\nos._exit(3)", 500, ""),
     ] {
+        let server = if status == 408 { &hasty } else { &patient };
         let request = Request::evaluate(script, &json!({}));
         assert_eq!(server.send(&request.clone()).header("TabPy-Output"), None, "{script}");
         let answer = server.send(&request.header("TabPy-Details", "true"));

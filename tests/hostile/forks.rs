@@ -18,7 +18,7 @@ pub const TOO_MANY: &[Act] = &[
          while time.time() < end and sum(count[:200]) < 120:\n    \
              n = sum(count[:200])\n    count[n % 200] = 1\n    \
              try: os.fork()\n    except OSError: time.sleep(0.01)\n    time.sleep(0.002)\n\
-         if os.getpid() != me:\n    time.sleep(20)\n    os._exit(0)\ntime.sleep(2.5)\nreturn sum(count[:200])",
+         if os.getpid() != me:\n    time.sleep(20)\n    os._exit(0)\ntime.sleep(10)\nreturn sum(count[:200])",
     ),
     Act::new(
         "children without end",

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::arena::{Act, Arena, DEADLINE, ONE, USUAL, Workers, ample, judge};
 use crate::support::processes::{self, Process};
 use crate::support::server::assert_gone;
-use crate::support::{Connection, PATIENCE, wait_for};
+use crate::support::{Connection, PATIENCE, START_PATIENCE, wait_for};
 
 const LOOP: &str = "while True: pass";
 
@@ -133,6 +133,7 @@ fn whatever_is_killed_from_outside_is_replaced() {
             (answer.status == 200).then_some(())
         });
         assert!(works.is_some(), "nothing works after the kill; log:\n{}", arena.server().log());
+        assert!(killed.elapsed() < START_PATIENCE, "{:?}", killed.elapsed());
         eprintln!("figures: works {} ms after the kill of process {number}", killed.elapsed().as_millis());
         // Calls that ran in the killed process were lost; no others may be.
         let lost = arena.good_calls();
