@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::arena::{Act, Arena, ONE, USUAL, ample, rows};
+use crate::arena::{Act, Arena, ONE, USUAL, rows};
 
 const FAILS_OR_LATE: &[u16] = &[500, 408];
 const ANY: &[u16] = &[200, 500, 408];
@@ -168,7 +168,7 @@ pub const ACTS: &[Act] = &[
 fn nobody_gets_a_made_up_answer() {
     rows(
         ACTS.iter().map(|act| (act.name, act)),
-        || Arena::start(USUAL, ample),
+        || Arena::start(USUAL, |builder| builder),
         |arena, act| {
             let answer = arena.perform(act);
             if act.name.starts_with("the wire's") {

@@ -334,7 +334,7 @@ fn deaths_of_the_process() {
 
 #[test]
 fn code_that_runs_afterwards() {
-    each(USUAL, ample, AFTERWARDS);
+    each(USUAL, |builder| builder, AFTERWARDS);
 }
 
 #[test]

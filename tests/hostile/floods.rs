@@ -161,7 +161,7 @@ pub const DISKS: &[Act] = &[
         "by a child",
         FAILS,
         "",
-        "import subprocess, tempfile, time\nr = subprocess.run(['dd', 'if=/dev/zero', 'of=%s/MARK' % tempfile.gettempdir(), 'bs=1M', 'count=800'], capture_output=True)\ntime.sleep(10)\nif r.returncode: raise OSError(r.stderr)\nreturn 1",
+        "import subprocess, tempfile, time\nr = subprocess.run(['dd', 'if=/dev/zero', 'of=%s/MARK' % tempfile.gettempdir(), 'bs=1M', 'count=800'], capture_output=True)\nif r.returncode: raise OSError(r.stderr)\ntime.sleep(10)\nreturn 1",
     ),
     Act::new(
         "by a child that goes on",
