@@ -19,7 +19,7 @@ pub enum Aftermath {
 }
 
 impl Interpreter {
-    /// Replies, and then leaves the process as the next script may expect it.
+    /// Replies, lets go of the arguments, and then leaves the process as the next script may expect it.
     pub(super) fn finish<R>(
         &self,
         py: Python<'_>,
@@ -27,9 +27,12 @@ impl Interpreter {
         answer: &[u8],
         risk: Risk,
         reply: impl FnOnce(Outcome, &[u8]) -> R,
+        let_go: impl FnOnce(),
     ) -> (R, Aftermath) {
         if outcome.declined || outcome.pure && self.innocent {
-            return (reply(outcome, answer), Aftermath::Untouched);
+            let replied = reply(outcome, answer);
+            let_go();
+            return (replied, Aftermath::Untouched);
         }
         let heard = self.flush(py);
         let whole = risk.and(self.functions.used().risk);
@@ -37,7 +40,10 @@ impl Interpreter {
         outcome.last = !heard || whole.is_beyond_repair() || whole != Risk::NONE && self.has_company(py);
         let last = outcome.last;
         let replied = reply(outcome, answer);
-        let right = !last && self.is_right(py, risk);
+        // A script's objects among them may have code that runs only now.
+        let_go();
+        // What is printed late is not to wait for the next script's lines.
+        let right = !last && self.is_right(py, risk) && self.flush(py);
         (replied, if right { Aftermath::PutRight } else { Aftermath::Spoilt })
     }
 

@@ -82,14 +82,11 @@ impl Interpreter {
             }
             // Columns are for table extensions, which take any number of rows.
             outcome.fit(rows_in, first.or(answer.first().copied()) == Some(b'{'));
-            let (replied, mut aftermath) = self.finish(py, outcome, answer, risk, reply);
-            drop(input);
-            call.let_go();
-            // What they printed, as they went, is not to wait for the next script's lines.
-            if aftermath == Aftermath::PutRight && !self.flush(py) {
-                aftermath = Aftermath::Spoilt;
-            }
-            (replied, aftermath)
+            let let_go = || {
+                drop(input);
+                call.let_go();
+            };
+            self.finish(py, outcome, answer, risk, reply, let_go)
         })
     }
 

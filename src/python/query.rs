@@ -48,7 +48,7 @@ impl Interpreter {
                     Outcome::of(failure.status)
                 }
             };
-            self.finish(py, outcome, answer, Risk::NONE, reply)
+            self.finish(py, outcome, answer, Risk::NONE, reply, || drop(data))
         })
     }
 

@@ -125,6 +125,17 @@ fn a_script_cannot_spoil_builtins_for_the_next() {
 }
 
 #[test]
+fn what_runs_as_the_arguments_go_is_put_right_too() {
+    let server = Server::builder().env("TABPY_WORKERS", "1").env("TABPY_MAX_WORKERS", "1").start().ready();
+    let folder = server.value("import os\nreturn os.getcwd()");
+    let late = "import os\ndef late():\n    try: yield\n    finally: os.chdir('/')\n\
+                _arg1.append(late())\nnext(_arg1[-1])\nreturn os.getpid()";
+    let worker = server.evaluate(late, json!({"_arg1": [1]})).text();
+    let next = server.evaluate("import os\nreturn [os.getcwd(), str(os.getpid())]", json!({})).text();
+    assert_eq!(next, format!("[{folder}, \"{worker}\"]"));
+}
+
+#[test]
 fn a_prep_script_gets_and_gives_columns() {
     let server = Server::start().ready();
     // A user's file as Prep sends it, with Prep's own two lines at the end.
