@@ -66,7 +66,7 @@ fn who_wants_to_know_sees_what_a_script_printed_that_has_no_answer() {
     ] {
         let server = if status == 408 { &hasty } else { &patient };
         let request = Request::evaluate(script, &json!({}));
-        assert_eq!(server.send(&request.clone()).header("TabPy-Output"), None, "{script}");
+        assert_eq!(server.send(&request).header("TabPy-Output"), None, "{script}");
         let answer = server.send(&request.header("TabPy-Details", "true"));
         assert_eq!(answer.status, status, "{script}");
         let printed = answer.header("TabPy-Output").map(|text| STANDARD.decode(text).unwrap());

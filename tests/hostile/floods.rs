@@ -2,6 +2,7 @@
 //! a limit does the machine no harm.
 
 use crate::arena::{Act, Arena, USUAL, ample, each, rows};
+use crate::memory;
 use crate::support::Builder;
 
 const FAILS: &[u16] = &[500];
@@ -229,11 +230,7 @@ fn what_is_printed_cannot_pass_for_a_line_of_the_log() {
 
 #[test]
 fn too_large_answers() {
-    each(
-        USUAL,
-        |builder| ample(builder).env("TABPY_MAX_RESPONSE_SIZE_MB", "4").env("TABPY_WORKER_MEMORY_MB", "300"),
-        ANSWERS,
-    );
+    each(USUAL, |builder| memory::limited(builder).env("TABPY_MAX_RESPONSE_SIZE_MB", "4"), ANSWERS);
 }
 
 fn small_disk(builder: Builder) -> Builder {

@@ -1,7 +1,8 @@
 //! Scripts that start processes and threads: too many, detached, in flight from being killed. Each
 //! bounds itself by a count and a time, so that a server without a limit does the machine no harm.
 
-use crate::arena::{Act, Arena, USUAL, ample, each};
+use crate::arena::{Act, Arena, USUAL, each};
+use crate::memory;
 use crate::support::Builder;
 
 const FAILS: &[u16] = &[500];
@@ -187,7 +188,7 @@ pub const THREADS: &[Act] = &[
 ];
 
 fn limited(builder: Builder) -> Builder {
-    ample(builder).env("TABPY_SCRIPT_PROCESSES", "32").env("TABPY_WORKER_MEMORY_MB", "300")
+    memory::limited(builder).env("TABPY_SCRIPT_PROCESSES", "32")
 }
 
 #[test]

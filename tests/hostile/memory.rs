@@ -82,7 +82,7 @@ pub const TAKES: &[Act] = &[
     ),
 ];
 
-fn limited(builder: Builder) -> Builder {
+pub fn limited(builder: Builder) -> Builder {
     ample(builder).env("TABPY_WORKER_MEMORY_MB", "300")
 }
 

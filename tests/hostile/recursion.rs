@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use crate::arena::{Act, Arena, PASSWORD, USER, USUAL, ample, each};
-use crate::support::{Builder, Request};
+use crate::memory::limited;
+use crate::support::Request;
 
 const FAILS: &[u16] = &[500];
 /// Where one version of Python copes and another does not.
@@ -141,10 +142,6 @@ pub const C: &[Act] = &[
         "import resource, sys\nresource.setrlimit(resource.RLIMIT_STACK, (65536, 65536))\nsys.setrecursionlimit(10 ** 6)\ndef f(n): return sorted([n], key=lambda x: f(n + 1))\nreturn f(0)",
     ),
 ];
-
-fn limited(builder: Builder) -> Builder {
-    ample(builder).env("TABPY_WORKER_MEMORY_MB", "300")
-}
 
 #[test]
 fn recursion_in_python() {
